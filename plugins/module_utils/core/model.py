@@ -1,0 +1,133 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes, unapplied wishes and plans: what every layer speaks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+DISRUPTIONS = ("none", "perf", "node_jobs", "peer_jobs", "reboot")
+"""How much a change disturbs, least first."""
+
+
+@dataclass
+class Change:
+    """One step of a plan. `docs/results.md` says what each field means.
+
+    `claim` is the name under which the owner record keeps this key ("" = not kept).
+    `data` is for the port alone (whole file contents, for example); it goes into the
+    journal, never into a result.
+    `implied` changes happen as a side effect of another write; only their undo is our doing.
+    """
+
+    key: str
+    before: Any
+    after: Any
+    target: str = ""
+    target_name: str = ""
+    unit: str = ""
+    when: str = "now"
+    disruption: str = "none"
+    verify: str = "readback"
+    undo: str = "exact"
+    origin: str = ""
+    why: str = ""
+    claim: str = ""
+    implied: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def as_result(self) -> dict[str, Any]:
+        """The public shape, for results and the plan's digest."""
+        return {
+            name: getattr(self, name)
+            for name in (
+                "key", "target", "target_name", "before", "after", "unit", "when",
+                "disruption", "verify", "undo", "origin", "why",
+            )
+        }  # fmt: skip
+
+    @property
+    def label(self) -> str:
+        """The key with its target, for messages."""
+        return f"{self.key} ({self.target_name or self.target})" if self.target else self.key
+
+
+@dataclass
+class Unapplied:
+    """A wish that is not so on this node, and why."""
+
+    key: str
+    wanted: Any
+    reason: str
+    detail: str
+    live: Any = None
+    target: str = ""
+    target_name: str = ""
+    required: bool = False
+    origin: str = ""
+
+    def as_result(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+@dataclass
+class Claim:
+    """What an owner record keeps of one key."""
+
+    first_seen: Any
+    applied: Any
+
+
+@dataclass
+class Plan:
+    """What a layer's `plan` returns. Pure data.
+
+    claims: the owner record as it should be once the plan is applied, by claim name.
+    before/after: live values of every wished key, `after` as it will be.
+    details: per key, what `explain` shows: live, wanted, persistent, after_reboot, owner.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    unapplied: list[Unapplied] = field(default_factory=list)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    details: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal ordered changes, on any node and at any time."""
+        text = json.dumps([change.as_result() for change in self.changes], sort_keys=True, default=str)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def reboot_required(self) -> bool:
+        return any(change.when == "reboot" for change in self.changes)
+
+    def withhold(self, change: Change, reason: str, detail: str, known: dict[str, Claim]) -> None:
+        """Takes a change out of the plan and says why; its claim falls back to what it was."""
+        self.changes.remove(change)
+        self.unapplied.append(
+            Unapplied(
+                key=change.key,
+                wanted=change.after,
+                live=change.before,
+                reason=reason,
+                detail=detail,
+                target=change.target,
+                target_name=change.target_name,
+                origin=change.origin,
+            )
+        )
+        name = f"{change.key} {change.target}".strip()
+        if name in self.after:
+            self.after[name] = change.before
+        if change.claim in known:
+            self.claims[change.claim] = known[change.claim]
+        else:
+            self.claims.pop(change.claim, None)

@@ -1,0 +1,168 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place where the engine meets AnsibleModule."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .engine import Layer, Outcome, Request, reconcile
+from .errors import BindError, Interrupted, NodeError, TransactionFailed
+from .model import Plan
+from .store import RUN_DIR, STATE_DIR, Store
+
+COMMON_ARGUMENTS: dict[str, Any] = {
+    "owner": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "manage": {"type": "str", "choices": ["auto", "manage", "report", "none"], "default": "auto"},
+    "max_disruption": {
+        "type": "str",
+        "choices": ["none", "perf", "node_jobs", "peer_jobs", "reboot"],
+        "default": "perf",
+    },
+    "required": {"type": "list", "elements": "str", "default": []},
+    "origins": {"type": "dict", "default": {}},
+    "run": {"type": "dict", "default": {}},
+    "state_dir": {"type": "path", "default": STATE_DIR},
+    "run_dir": {"type": "path", "default": RUN_DIR},
+}
+"""Options every reconciling module has; documented in the doc fragment `swarm.node.reconcile`."""
+
+
+def run(
+    module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, Any]], Layer]
+) -> NoReturn:
+    """Runs one transaction and leaves the module with its result.
+
+    `make_layer` builds the layer from the module's parameters and may raise NodeError.
+    """
+    params = module.params
+    if params["manage"] == "none":
+        module.exit_json(**_nothing(layer_name, params["owner"] or layer_name))
+    store = Store(params["state_dir"], params["run_dir"])
+    try:
+        with _signals_as_errors():
+            layer = make_layer(params)
+            request = Request(
+                owner=params["owner"] or layer.name,
+                check=module.check_mode,
+                max_disruption=params["max_disruption"],
+                managed_by=_manager(layer, params["manage"]),
+                run=params["run"],
+            )
+            outcome = reconcile(layer, store, request)
+    except BindError as error:
+        problems = [vars(problem) for problem in error.problems]
+        module.fail_json(msg=_bind_message(error), layer=layer_name, problems=problems)
+    except TransactionFailed as error:
+        module.fail_json(
+            msg=str(error),
+            layer=layer_name,
+            rolled_back=error.rolled_back,
+            not_undone=error.not_undone,
+            writes=store.writes,
+        )
+    except (NodeError, OSError) as error:
+        module.fail_json(msg=str(error), layer=layer_name)
+    _answer(module, outcome)
+
+
+def _answer(module: AnsibleModule, outcome: Outcome) -> NoReturn:
+    result = outcome.as_result()
+    result["diff"] = diff_of(outcome)
+    for wish in outcome.plan.unapplied:
+        module.warn(f"{wish.key}{_on(wish)} not applied ({wish.reason}): {wish.detail}")
+    for note in outcome.plan.notes:
+        if note.startswith(("a run started", "the owner record")):
+            module.warn(note)
+    missing = outcome.missing_required
+    if missing:
+        names = ", ".join(f"{wish.key}{_on(wish)} ({wish.reason}: {wish.detail})" for wish in missing)
+        result.update(changed=False, changes=[])
+        module.fail_json(msg=f"required settings cannot be applied, so nothing was changed: {names}", **result)
+    if outcome.degraded:
+        module.fail_json(
+            msg=f"degraded: {', '.join(outcome.degraded)} went away half-way; the others have their new state",
+            **result,
+        )
+    module.exit_json(**result)
+
+
+def _on(wish: Any) -> str:
+    return f" on {wish.target_name or wish.target}" if wish.target else ""
+
+
+def diff_of(outcome: Outcome) -> dict[str, str]:
+    """The diff shown by --diff: one line per change, files with their whole text."""
+    sides: dict[str, list[str]] = {"before": [], "after": []}
+    for change in outcome.plan.changes:
+        for side in sides:
+            value = getattr(change, side)
+            whole = change.data.get(f"{side}_text")
+            unit = f" {change.unit}" if change.unit and value is not None else ""
+            text = "unknown" if value is None and side == "before" else value
+            if f"{side}_text" in change.data:
+                sides[side].append(f"{change.label}:\n{whole or ''}".rstrip("\n") + "\n")
+            else:
+                sides[side].append(f"{change.label}: {_plain(text)}{unit}\n")
+    header = f"{outcome.layer} (owner {outcome.owner})"
+    return {
+        "before": "".join(sides["before"]),
+        "after": "".join(sides["after"]),
+        "before_header": header,
+        "after_header": header,
+    }
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _bind_message(error: BindError) -> str:
+    lines = "; ".join(str(problem) for problem in error.problems)
+    return f"nothing was changed: {lines}"
+
+
+def _manager(layer: Layer, manage: str) -> str:
+    """Who else manages the layer: named when found, or when the operator asked to report only."""
+    if manage == "manage":
+        return ""
+    found = layer.manager()
+    if manage == "report":
+        return found or "the operator (manage: report)"
+    return found
+
+
+def _nothing(layer: str, owner: str) -> dict[str, Any]:
+    return Outcome(layer, owner, Plan()).as_result()
+
+
+@contextlib.contextmanager
+def _signals_as_errors() -> Iterator[None]:
+    """SIGTERM, SIGHUP and SIGINT become one exception, so that the transaction undoes itself.
+
+    Only the first counts: a second one must not cut the undoing short.
+    """
+    caught: list[int] = []
+
+    def raise_once(number: int, frame: Any) -> None:
+        if not caught:
+            caught.append(number)
+            raise Interrupted(f"stopped by {signal.Signals(number).name}")
+
+    names = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    old = {number: signal.signal(number, raise_once) for number in names}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,38 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel layer as the engine sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.model import Plan
+from ..core.store import Record, Store
+from .model import EXCLUSIVE, KernelState, Wish
+from .plan import plan_kernel
+from .port import KernelPort, keys_to_read
+
+
+class KernelLayer:
+    """Sysctls and transparent huge pages of one owner."""
+
+    name = "kernel"
+
+    def __init__(self, port: KernelPort, store: Store, owner: str, wishes: list[Wish]) -> None:
+        self.port = port
+        self.store = store
+        self.owner = owner
+        self.wishes = wishes
+
+    def manager(self) -> str:
+        """None holds the whole layer: tuned holds single keys, which the plan reports one by one."""
+        return ""
+
+    def read(self) -> KernelState:
+        claims = self.store.load(self.owner).claims
+        wished = [wish.knob.key for wish in self.wishes]
+        return self.port.read(self.owner, keys_to_read(wished, claims, EXCLUSIVE))
+
+    def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
+        return plan_kernel(self.wishes, state, record, others)

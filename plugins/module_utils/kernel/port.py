@@ -1,0 +1,154 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only code of the kernel layer that touches the machine: /proc/sys, /sys, drop-in files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..core import files
+from ..core.errors import NodeError
+from ..core.model import Change
+from .boot import SYSCTL_DIRS, TMPFILES_DIRS, BootFile, BootFiles, parse_tmpfiles, reading_order
+from .model import KernelState, Knob, Live
+from .plan import sysctl_file, tmpfiles_file
+from .sysctl_conf import normalise, parse
+from .tuned import read_tuned
+
+
+class KernelPort:
+    """Reads and writes below `root` ("/" but in tests). `writes` counts files and keys written."""
+
+    def __init__(self, root: str = "/", state_dir: str = "/var/lib/swarm_node") -> None:
+        self.root = Path(root)
+        self.edited = Path(state_dir) / "edited"
+        self.writes = 0
+
+    # -- reading
+
+    def read(self, owner: str, keys: Iterable[str]) -> KernelState:
+        """The state for these keys and owner."""
+        own = [sysctl_file(owner), tmpfiles_file(owner)]
+        return KernelState(
+            live={key: self._live(Knob(key)) for key in keys},
+            sysctl_boot=self._boot_files(SYSCTL_DIRS, parse, own[0]),
+            tmpfiles_boot=self._boot_files(TMPFILES_DIRS, parse_tmpfiles, own[1]),
+            tuned=read_tuned(lambda path: files.read_text(self._at(path))),
+            files={path: files.read_text(self._at(path)) for path in own},
+            congestion=self._congestion(),
+        )
+
+    def _at(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def _live(self, knob: Knob) -> Live:
+        path = self._at(knob.path)
+        try:
+            if not path.is_file():
+                return Live()
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return Live(exists=True)
+        writable = os.access(path, os.W_OK)
+        if knob.is_sysctl:
+            return Live(True, normalise(text), writable)
+        words = text.split()
+        chosen = next((word[1:-1] for word in words if word.startswith("[")), words[0] if words else None)
+        choices = tuple(word.strip("[]") for word in words) if "[" in text else ()
+        return Live(True, chosen, writable, choices)
+
+    def _boot_files(self, directories: tuple[str, ...], parser: Any, own: str) -> BootFiles:
+        listing: dict[str, list[str]] = {}
+        for directory in directories:
+            folder = self._at(directory)
+            # /lib may be the same directory as /usr/lib: listed once.
+            if folder.is_dir() and not any(self._same(folder, known) for known in listing):
+                listing[directory] = [item.name for item in folder.iterdir() if item.name.endswith(".conf")]
+        order = [path for path in reading_order(listing, directories) if path != own]
+        return BootFiles([BootFile(path, tuple(parser(self._content(path)))) for path in order])
+
+    def _same(self, folder: Path, known: str) -> bool:
+        return folder.samefile(self._at(known))
+
+    def _content(self, path: str) -> str:
+        try:
+            return files.read_text(self._at(path)) or ""
+        except OSError:
+            return ""  # A dangling or unreadable file is passed over at boot, too.
+
+    def _congestion(self) -> tuple[str, ...]:
+        """Congestion controls that are loaded, and those the kernel loads when they are asked for."""
+        available = files.read_text(self._at("/proc/sys/net/ipv4/tcp_available_congestion_control")) or ""
+        release = (files.read_text(self._at("/proc/sys/kernel/osrelease")) or "").strip()
+        index = files.read_text(self._at(f"/lib/modules/{release}/modules.dep")) if release else None
+        loadable = []
+        for line in (index or "").splitlines():
+            name = line.split(":")[0].rsplit("/", 1)[-1].split(".")[0].replace("-", "_")
+            if name.startswith("tcp_") and "/net/ipv4/" in line.split(":")[0]:
+                loadable.append(name[4:])
+        return tuple(dict.fromkeys(available.split() + loadable))
+
+    # -- engine.Port
+
+    def apply(self, change: Change) -> None:
+        """Writes one key or one file. Raises NodeError naming key, value and origin."""
+        if change.key == "file":
+            self._write_file(change.target, change.data["after_text"], change.data["edited"])
+        else:
+            self._write_key(change, str(change.after))
+
+    def undo(self, change: Change) -> None:
+        if change.key == "file":
+            self._write_file(change.target, change.data["before_text"], False)
+        else:
+            self._write_key(change, str(change.before))
+
+    def reopen(self) -> None:
+        """Nothing stays open."""
+
+    def readback(self, change: Change) -> Any:
+        if change.key == "file":
+            wanted, text = change.data, files.read_text(self._at(change.target))
+            for side in ("after", "before"):
+                if text == wanted[f"{side}_text"]:
+                    return getattr(change, side)
+            return "other content"
+        return self._live(Knob(change.key)).value
+
+    def _write_key(self, change: Change, value: str) -> None:
+        path = self._at(Knob(change.key).path)
+        try:
+            with path.open("w", encoding="utf-8") as stream:
+                stream.write(value + "\n")
+        except OSError as error:
+            origin = f" (from {change.origin})" if change.origin else ""
+            raise NodeError(
+                f"{change.key}: the kernel rejects {value!r}{origin}: {error.strerror}; live is {change.before!r}"
+            ) from error
+        self.writes += 1
+
+    def _write_file(self, path: str, text: str | None, edited: bool) -> None:
+        place = self._at(path)
+        if edited:
+            copy = self.edited / f"{place.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+            files.write_whole(copy, files.read_text(place) or "", 0o600)
+            self.writes += 1
+        if text is None:
+            files.remove(place)
+        else:
+            files.write_whole(place, text)
+        self.writes += 1
+
+
+def keys_to_read(wished: Iterable[str], claimed: Iterable[str], exclusive: dict[str, str]) -> list[str]:
+    """Every key the plan may look at: wished, held, and what the kernel changes along with those."""
+    keys = dict.fromkeys([*wished, *claimed])
+    for key in list(keys):
+        if key in exclusive:
+            keys.setdefault(exclusive[key])
+    return list(keys)
