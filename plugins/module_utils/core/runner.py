@@ -47,6 +47,7 @@ def run(
     if params["manage"] == "none":
         module.exit_json(**_nothing(layer_name, params["owner"] or layer_name))
     store = Store(params["state_dir"], params["run_dir"])
+    failure = {"layer": layer_name, "owner": params["owner"] or layer_name}
     try:
         with _signals_as_errors():
             layer = make_layer(params)
@@ -60,17 +61,17 @@ def run(
             outcome = reconcile(layer, store, request)
     except BindError as error:
         problems = [vars(problem) for problem in error.problems]
-        module.fail_json(msg=_bind_message(error), layer=layer_name, problems=problems)
+        module.fail_json(msg=f"nothing was changed: {error}", problems=problems, **failure)
     except TransactionFailed as error:
         module.fail_json(
             msg=str(error),
-            layer=layer_name,
             rolled_back=error.rolled_back,
             not_undone=error.not_undone,
-            writes=store.writes,
+            writes=store.writes + layer.port.writes,
+            **failure,
         )
     except (NodeError, OSError) as error:
-        module.fail_json(msg=str(error), layer=layer_name)
+        module.fail_json(msg=str(error), **failure)
     _answer(module, outcome)
 
 
@@ -125,11 +126,6 @@ def _plain(value: Any) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _bind_message(error: BindError) -> str:
-    lines = "; ".join(str(problem) for problem in error.problems)
-    return f"nothing was changed: {lines}"
 
 
 def _manager(layer: Layer, manage: str) -> str:

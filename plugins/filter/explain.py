@@ -1,0 +1,117 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filter `swarm.node.explain`: the merge's answer, and what the nodes have, as lines a person reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+DOCUMENTATION = r"""
+---
+name: explain
+short_description: Say of every key what is wished, why, and what a node has
+version_added: 0.1.0
+author:
+  - swarm.node contributors (@swarm-node)
+description:
+  - Turns the result of M(swarm.node.merge) into lines, one key each, with origin, source and what was beaten.
+  - Given results of M(swarm.node.kernel) and M(swarm.node.gpu), adds what is live, persistent and held by whom.
+positional: _input, live
+options:
+  _input:
+    description: The result of M(swarm.node.merge).
+    type: dict
+    required: true
+  live:
+    description: Results of modules that looked at the node. Results of skipped tasks are passed over.
+    type: list
+    elements: dict
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Explain
+  ansible.builtin.debug:
+    msg: "{{ merged | swarm.node.explain }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines.
+  type: list
+  elements: str
+"""
+
+
+def explain(merged: Mapping[str, Any], live: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+    """Lines for a person; `live` holds module results (docs/results.md)."""
+    details = _details(live)
+    lines = [f"profile: {merged.get('profile') or 'none'}"]
+    shown: set[str] = set()
+    for entry in merged["explain"]:
+        lines.append(_wish(entry))
+        if entry.get("source"):
+            lines.append(f"    source: {entry['source']}")
+        lines += [f"    beats {_text(loser['value'])} of {loser['origin']}" for loser in entry["losers"]]
+        for detail in details.get(_short(entry["key"]), []):
+            lines.append(f"    {_live(detail)}")
+            shown.add(_short(entry["key"]))
+    for key in sorted(set(details) - shown):
+        lines += [f"{key}: nobody asks for it", *(f"    {_live(detail)}" for detail in details[key])]
+    return lines
+
+
+def _wish(entry: Mapping[str, Any]) -> str:
+    value = "left alone" if entry["value"] is None else _text(entry["value"])
+    return f"{entry['key']} = {value}  ({entry['origin']})"
+
+
+def _details(live: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for result in live:
+        if not isinstance(result, Mapping):
+            continue
+        for detail in result.get("details") or []:
+            found.setdefault(str(detail["key"]), []).append(detail)
+    return found
+
+
+MODULE_KEYS = {"kernel_thp": "thp.enabled", "kernel_thp_defrag": "thp.defrag"}
+
+
+def _short(key: str) -> str:
+    """The variable's name → the key as modules name it."""
+    if key.startswith("kernel_sysctl."):
+        return key.partition(".")[2]
+    if key.startswith("gpu_"):
+        return key.replace("gpu_", "gpu.", 1)
+    return MODULE_KEYS.get(key, key)
+
+
+def _live(detail: Mapping[str, Any]) -> str:
+    target = f"{detail['target_name']}: " if detail.get("target_name") else ""
+    parts = [f"{target}live {_text(detail.get('live'))}"]
+    if detail.get("wanted") is not None:
+        parts.append(f"wanted {_text(detail['wanted'])}")
+    if detail.get("persistent"):
+        parts.append(f"after a reboot {_text(detail.get('after_reboot'))} ({detail['persistent']})")
+    elif "after_reboot" in detail:
+        parts.append("after a reboot whatever the kernel or driver starts with")
+    parts.append(f"held by {detail['owner']}" if detail.get("owner") else "not held")
+    return ", ".join(parts)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class FilterModule:
+    """Registers the filter."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"explain": explain}
