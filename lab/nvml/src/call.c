@@ -1,0 +1,185 @@
+// Copyright (c) 2026 swarm.node contributors
+// GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The way in and out of every call: lock, state, injected failures, lost GPUs, log.
+//
+// Order of the checks: initialised, driver loaded, function known to the driver, injected failure,
+// handle, GPU lost; the function itself then checks arguments, support and privilege.
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct sim_call the_call;
+static char handles[SIM_MAX_GPUS];  // only their addresses matter
+static int started;                 // nvmlInit without its nvmlShutdown
+
+void sim_enter(void)
+{
+    pthread_mutex_lock(&mutex);
+}
+
+void sim_leave(void)
+{
+    pthread_mutex_unlock(&mutex);
+}
+
+int sim_started(void)
+{
+    return started;
+}
+
+void sim_start_count(int step)
+{
+    started += step;
+}
+
+nvmlDevice_t sim_handle(int index)
+{
+    return (nvmlDevice_t)(void *)&handles[index];
+}
+
+// The index behind a handle; -1 if it is none of ours.
+int sim_index(const struct sim_call *call, nvmlDevice_t device)
+{
+    unsigned long long count = sim_get_number(&call->node, "gpu_count", 0);
+    for (int i = 0; i < SIM_MAX_GPUS && (unsigned long long)i < count; i++)
+        if (sim_handle(i) == device)
+            return i;
+    return -1;
+}
+
+int sim_driver_branch(const struct sim_call *call)
+{
+    char text[8];
+    unsigned long long branch = 0;
+    const char *driver = sim_get(&call->node, "driver_version", "0");
+    size_t size = strcspn(driver, ".");
+    if (size >= sizeof(text))
+        return 0;
+    memcpy(text, driver, size);
+    text[size] = '\0';
+    return sim_number(text, &branch) ? (int)branch : 0;
+}
+
+// Takes the locks and reads the node's state, whether or not the library is initialised.
+nvmlReturn_t sim_open(struct sim_call **call, const char *function)
+{
+    sim_enter();
+    *call = &the_call;
+    the_call.function = function;
+    the_call.arguments[0] = '\0';
+    the_call.gpu = -1;
+    the_call.node.count = 0;
+    the_call.node.changed = 0;
+    for (int scope = 0; scope < SIM_SCOPES; scope++) {
+        the_call.gpus[scope].count = 0;
+        the_call.gpus[scope].changed = 0;
+    }
+    the_call.lock = sim_lock();
+    if (the_call.lock < 0)
+        return NVML_ERROR_DRIVER_NOT_LOADED;
+    if (sim_load(&the_call.node, "node") <= 0 || sim_get_number(&the_call.node, "loaded", 0) == 0)
+        return NVML_ERROR_DRIVER_NOT_LOADED;
+    return NVML_SUCCESS;
+}
+
+// Begins a call without looking for injected failures: for a search, which does not know its GPU yet.
+nvmlReturn_t sim_begin_search(struct sim_call **call, const char *function)
+{
+    nvmlReturn_t result;
+    if (!started) {
+        sim_enter();
+        *call = &the_call;
+        the_call.function = function;
+        the_call.lock = -1;
+        return NVML_ERROR_UNINITIALIZED;
+    }
+    result = sim_open(call, function);
+    if (result == NVML_SUCCESS && sim_missing(function, sim_get(&the_call.node, "driver_version", "")))
+        result = NVML_ERROR_FUNCTION_NOT_FOUND;
+    return result;
+}
+
+// Begins a call that is not about one GPU. Must be followed by sim_end, whatever it returns.
+nvmlReturn_t sim_begin(struct sim_call **call, const char *function)
+{
+    nvmlReturn_t result = sim_begin_search(call, function);
+    nvmlReturn_t injected;
+    if (result == NVML_SUCCESS && sim_fault(function, -1, &injected))
+        result = injected;
+    return result;
+}
+
+// Reads the state of one GPU into the call. The board itself is read even if the GPU is lost.
+nvmlReturn_t sim_select(struct sim_call *call, int gpu)
+{
+    static const char *const names[SIM_SCOPES] = {"board", "outside", "persistent", "boot", "volatile", "processes"};
+    char file[SIM_KEY_SIZE];
+    call->gpu = gpu;
+    for (int scope = 0; scope < SIM_SCOPES; scope++) {
+        sim_format(file, sizeof(file), "gpu%d.%s", gpu, names[scope]);
+        if (sim_load(&call->gpus[scope], file) < (scope == SIM_BOARD))
+            return NVML_ERROR_UNKNOWN;
+    }
+    return sim_get_number(&call->gpus[SIM_OUTSIDE], "lost", 0) ? NVML_ERROR_GPU_IS_LOST : NVML_SUCCESS;
+}
+
+// Begins a call about one GPU. Must be followed by sim_end, whatever it returns.
+nvmlReturn_t sim_begin_device(struct sim_call **call, const char *function, nvmlDevice_t device)
+{
+    nvmlReturn_t injected, result = sim_begin_search(call, function);
+    if (result != NVML_SUCCESS)
+        return result;
+    (*call)->gpu = sim_index(*call, device);
+    if (sim_fault(function, (*call)->gpu, &injected))
+        return injected;
+    if ((*call)->gpu < 0)
+        return NVML_ERROR_INVALID_ARGUMENT;
+    return sim_select(*call, (*call)->gpu);
+}
+
+// Saves what a successful call changed, logs it, gives the locks back. Returns the call's result.
+nvmlReturn_t sim_end(struct sim_call *call, nvmlReturn_t result)
+{
+    if (call->lock >= 0) {
+        if (result == NVML_SUCCESS) {
+            for (int scope = SIM_OUTSIDE; scope < SIM_SCOPES; scope++)
+                if (!sim_save(&call->gpus[scope]))
+                    result = NVML_ERROR_UNKNOWN;
+        }
+        sim_log(call, result);
+        sim_unlock(call->lock);
+    }
+    sim_leave();
+    return result;
+}
+
+nvmlReturn_t sim_stub(const char *function)
+{
+    struct sim_call *call;
+    nvmlReturn_t result = sim_begin(&call, function);
+    return sim_end(call, result == NVML_SUCCESS ? NVML_ERROR_NOT_SUPPORTED : result);
+}
+
+nvmlReturn_t sim_stub_device(const char *function, nvmlDevice_t device)
+{
+    struct sim_call *call;
+    nvmlReturn_t result = sim_begin_device(&call, function, device);
+    return sim_end(call, result == NVML_SUCCESS ? NVML_ERROR_NOT_SUPPORTED : result);
+}
+
+// May the caller give device commands? NVML_SIM_PRIVILEGED=1 or 0 answers for the user id, so that
+// tests can play root or not. A virtual guest may give none.
+nvmlReturn_t sim_privileged(const struct sim_call *call)
+{
+    const char *said = getenv("NVML_SIM_PRIVILEGED");
+    int root = said != NULL && said[0] != '\0' ? said[0] == '1' : geteuid() == 0;
+    if (sim_is_virtual_guest(call))
+        return NVML_ERROR_NOT_SUPPORTED;
+    return root ? NVML_SUCCESS : NVML_ERROR_NO_PERMISSION;
+}
