@@ -1,0 +1,14 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After the check that comes before the first converge: nothing was written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_check_mode_wrote_nothing(node: Any) -> None:
+    assert node.check_output("find /etc/sysctl.d /etc/tmpfiles.d -name '*swarm*'") == ""
+    assert node.check_output("find /var/lib/swarm_node -name kernel.json 2>/dev/null || true") == ""
+    assert node.file("/proc/sys/net/ipv4/tcp_slow_start_after_idle").content_string.strip() == "1"

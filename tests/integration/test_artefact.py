@@ -1,0 +1,55 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artefact: what it holds, and that it works installed, away from the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from .conftest import BIN, CHECKOUT, CPU, Lab
+
+NOT_SHIPPED = ("tests/", "lab/", "molecule/", ".venv", ".cache", ".lab", "benchmarks/", "scripts/", "requirements/", ".ci/")
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("build")
+    line = [str(BIN / "ansible-galaxy"), "collection", "build", "--output-path", str(out), str(CHECKOUT)]
+    subprocess.run(line, check=True, capture_output=True, cwd=CHECKOUT)
+    return next(out.glob("swarm-node-*.tar.gz"))
+
+
+def test_holds_what_runs_and_nothing_else(artefact: Path) -> None:
+    with tarfile.open(artefact) as archive:
+        names = archive.getnames()
+    wrong = [name for name in names if name.startswith(NOT_SHIPPED)]
+    assert not wrong
+    for needed in ("plugins/modules/kernel.py", "playbooks/optimize.yml", "profiles/training/1.yml", "catalogue/sysctl.yml",
+                   "roles/kernel/meta/argument_specs.yml", "meta/runtime.yml", "COPYING", "README.md"):  # fmt: skip
+        assert needed in names
+
+
+def test_installed_it_optimises_a_node(artefact: Path, lab: Lab, tmp_path: Path) -> None:
+    installed = tmp_path / "collections"
+    line = [str(BIN / "ansible-galaxy"), "collection", "install", str(artefact), "-p", str(installed), "--offline"]
+    subprocess.run(line, check=True, capture_output=True, cwd=tmp_path)
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(installed),
+        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_CALLBACKS_ENABLED": "swarm.node.summary",
+        "SWARM_NODE_REPORT_DIR": str(tmp_path / "reports"),
+    }
+    done = subprocess.run(
+        [str(BIN / "ansible-playbook"), "swarm.node.optimize", "-i", str(CHECKOUT / "inventories" / "lab"),
+         "--limit", CPU, "--check"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "reports" / "latest.html").exists()
