@@ -1,0 +1,95 @@
+# `make` shows what there is. Everything runs from .venv, which scripts/bootstrap makes.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+LAB := .venv/bin/python -m lab
+STAGE := scripts/stage
+# Only directories that hold Python: mypy refuses others.
+PYTHON_DIRS = $(foreach dir,lab plugins tests benchmarks scripts,$(if $(shell find $(dir) -name '*.py' -print -quit 2>/dev/null),$(dir)))
+SCENARIOS = $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+
+on = $(filter 1 yes true on,$(1))
+# Without INVENTORY the embedded lab is meant, and brought up first.
+nodes := $(or $(INVENTORY),inventories/lab)
+common = -i $(nodes) $(if $(LIMIT),--limit '$(LIMIT)') $(if $(PROFILE),-e node_profile='$(PROFILE)')
+
+##@ Nodes
+.PHONY: optimize verify explain
+optimize: $(if $(INVENTORY),runtime,lab-up) ## tune the nodes: INVENTORY= LIMIT= CHECK=1 DIFF=1 PROFILE= ARGS=; without INVENTORY: the embedded lab
+	ansible-playbook swarm.node.optimize $(common) $(if $(call on,$(CHECK)),--check) $(if $(call on,$(DIFF)),--diff) $(ARGS)
+
+verify: $(if $(INVENTORY),runtime,lab-up) ## optimize in check mode with the differences: what would change now
+	ansible-playbook swarm.node.optimize $(common) --check --diff $(ARGS)
+
+explain: $(if $(INVENTORY),runtime,$(if $(call on,$(LIVE)),lab-up,runtime)) ## say where each value comes from: HOST= (or LIMIT=) INVENTORY= LIVE=1 ARGS=
+	ansible-playbook swarm.node.explain -i $(nodes) $(if $(or $(HOST),$(LIMIT)),--limit '$(or $(HOST),$(LIMIT))') $(if $(PROFILE),-e node_profile='$(PROFILE)') $(if $(call on,$(LIVE)),-e live=true) $(ARGS)
+
+##@ Embedded lab
+.PHONY: lab-up lab-stop lab-down
+lab-up: lab-tools ## start three nodes with simulated GPUs, or repair them
+	@$(LAB) up
+
+lab-stop: ## remove the nodes; keep the cached root file systems
+	@/usr/bin/python3 -m lab stop
+
+lab-down: ## remove the nodes of all labs of this checkout and the cache: nothing stays
+	@/usr/bin/python3 -m lab purge
+
+##@ Tests
+.PHONY: lint unit sanity test-fast integration molecule bench bench-short test
+lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
+	@$(STAGE) "ruff check" ruff check --quiet .
+	@$(STAGE) "ruff format" ruff format --check --quiet .
+	@$(STAGE) "mypy" mypy --no-error-summary $(PYTHON_DIRS)
+	@$(STAGE) "yamllint" yamllint --strict $$(git ls-files --cached --others --exclude-standard '*.yml' '*.yaml')
+	@$(STAGE) "ansible-lint" ansible-lint --offline --profile production -q
+	@$(STAGE) "antsibull-docs" antsibull-docs lint-collection-docs --plugin-docs .
+
+unit: tools ## unit tests
+	@$(STAGE) "unit tests" .venv/bin/python -m pytest -q -n auto tests/unit
+
+sanity: tools ## ansible-test sanity
+	@$(STAGE) "ansible-test sanity" scripts/sanity
+
+test-fast: lint unit sanity ## all tests that need no lab (below three minutes)
+
+integration: tools ## tests on a lab of their own
+	@$(STAGE) "integration tests" scripts/with-lab test .venv/bin/python -m pytest -q tests/integration
+
+molecule: tools ## every scenario, on a lab of its own: SCENARIO= for one
+	@$(STAGE) "molecule" scripts/with-lab molecule bash -ec 'for s in $(or $(SCENARIO),$(SCENARIOS)); do scripts/stage "molecule $$s" molecule test --scenario-name "$$s"; done'
+
+bench: tools ## all benchmarks in full
+	@$(STAGE) "benchmarks" .venv/bin/python -m benchmarks
+
+bench-short: tools ## all benchmarks in short form
+	@$(STAGE) "benchmarks, short" .venv/bin/python -m benchmarks --short
+
+test: test-fast integration molecule bench-short ## everything; the first failure stops
+
+##@ Collection
+.PHONY: build clean help
+build: runtime ## the collection's archive, in .cache/build
+	@mkdir -p .cache/build
+	ansible-galaxy collection build --force --output-path .cache/build
+
+clean: ## remove build output and the tools' caches (not .venv, not the lab)
+	rm -rf .cache/build .cache/sanity .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -path ./.venv -prune -o -path ./.lab -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this text
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: runtime lab-tools tools
+runtime:
+	@scripts/bootstrap runtime
+lab-tools:
+	@scripts/bootstrap lab
+tools:
+	@scripts/bootstrap dev
