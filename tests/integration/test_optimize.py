@@ -10,6 +10,7 @@ import pytest
 from .conftest import CPU, H100, MIXED, Lab, Run
 
 DROP_IN = "/etc/sysctl.d/90-swarm-node-kernel.conf"
+ARP_IGNORE = "/proc/sys/net/ipv4/conf/all/arp_ignore"
 MAX_ROUND_TRIPS = 4
 
 
@@ -27,8 +28,8 @@ def test_first_run_changes_every_node_and_says_what_cannot_be(lab: Lab, first: R
         # Host-wide keys belong to the host's kernel: a container reports them, and leaves them.
         reasons = {wish["key"]: wish["reason"] for wish in first.layer(host, "kernel")["unapplied"]}
         assert reasons["vm.swappiness"] in ("readonly", "unsupported")
-    assert "net.ipv4.tcp_congestion_control = bbr" in lab.run(H100, "cat", DROP_IN)
-    assert lab.run(H100, "cat", "/proc/sys/net/ipv4/tcp_congestion_control").strip() == "bbr"
+    assert "net.ipv4.conf.all.arp_ignore = 1" in lab.run(H100, "cat", DROP_IN)
+    assert lab.run(H100, "cat", ARP_IGNORE).strip() == "1"
     assert first.layer(CPU, "gpu")["changes"] == []
 
 
@@ -71,14 +72,14 @@ def test_drift_is_seen_in_check_mode_and_put_right(lab: Lab, first: Run) -> None
     assert lab.optimize("--limit", H100, **wishes).code == 0
     lab.run(H100, "nvml-sim", "set", "3", "power_limit", "700")
     lab.sh(H100, f"echo 'net.core.somaxconn = 1' >> {DROP_IN}")
-    lab.sh(H100, "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control")
+    lab.sh(H100, f"echo 0 > {ARP_IGNORE}")
     edited = lab.run(H100, "cat", DROP_IN)
 
     seen = lab.optimize("--limit", H100, "--check", "--diff", **wishes)
     assert seen.code == 0, seen.output
     assert seen.host(H100)["state"] == "would_change"
     kernel = {change["key"] for change in seen.layer(H100, "kernel")["changes"]}
-    assert kernel == {"net.ipv4.tcp_congestion_control", "file"}
+    assert kernel == {"net.ipv4.conf.all.arp_ignore", "file"}
     assert [change["before"] for change in seen.layer(H100, "gpu")["changes"]] == [700]
     assert "-net.core.somaxconn = 1" in seen.output
     assert lab.run(H100, "cat", DROP_IN) == edited, "check mode wrote"
@@ -129,6 +130,6 @@ def test_uninstall_gives_everything_back(lab: Lab, first: Run) -> None:
     for host in (H100, MIXED, CPU):
         assert lab.sh(host, "ls /etc/sysctl.d /etc/tmpfiles.d /var/lib/swarm_node").count("swarm-node") == 0
         assert "kernel.json" not in lab.sh(host, "ls /var/lib/swarm_node")
-    assert lab.run(H100, "cat", "/proc/sys/net/ipv4/tcp_congestion_control").strip() != "bbr"
+    assert lab.run(H100, "cat", ARP_IGNORE).strip() == "0"
     assert not any(gpu["persistence_mode"] for gpu in lab.gpus(H100))
     assert lab.play("swarm.node.uninstall").report["totals"]["changes"] == 0

@@ -26,7 +26,7 @@ LAB = paths.LabPaths("lab")
 def inventory(checkout: Path) -> dict[str, dict[str, str]]:
     """host → its variables, from the static inventory."""
     data = yaml.safe_load((checkout / "inventories/lab/hosts.yml").read_text(encoding="utf-8"))
-    groups = data["all"]["children"].values()
+    groups = data["all"]["children"]["lab"]["children"].values()
     return {name: values for group in groups for name, values in group["hosts"].items()}
 
 

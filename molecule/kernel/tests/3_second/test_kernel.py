@@ -14,7 +14,6 @@ def live(node: Any, key: str) -> str:
 
 def test_the_new_wishes_hold(node: Any) -> None:
     assert live(node, "net/core/somaxconn") == "1024"
-    assert live(node, "net/ipv4/tcp_congestion_control") == "cubic"
     assert live(node, "net/ipv4/tcp_fin_timeout") == "15"
 
 

@@ -12,7 +12,7 @@ DROP_IN = "/etc/sysctl.d/90-swarm-node-kernel.conf"
 LIVE = {
     "net/core/somaxconn": "8192",
     "net/ipv4/tcp_rmem": "4096 87380 268435456",
-    "net/ipv4/tcp_congestion_control": "bbr",
+    "net/ipv4/tcp_congestion_control": "reno",
     "net/ipv4/tcp_slow_start_after_idle": "0",
     "net/ipv4/conf/all/arp_announce": "2",
 }

@@ -1,0 +1,136 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The keys of the gpu layer and the wishes for them. Pure; also used on the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import BindError, Problem
+from .quantity import parse_clocks, parse_power, parse_switch
+from .selectors import ALL, Rule, Selector, parse_selector, short_name
+
+POWER = "gpu.power_limit"
+GRAPHICS = "gpu.graphics_clocks"
+MEMORY = "gpu.memory_clocks"
+PERSISTENCE = "gpu.persistence_mode"
+LOCKS = (GRAPHICS, MEMORY)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key: how it is asked for and how much changing it disturbs."""
+
+    key: str
+    unit: str
+    disruption: str
+    parse: Callable[[Any], Any]
+
+    @property
+    def option(self) -> str:
+        """The module's option, `power_limit`."""
+        return self.key.partition(".")[2]
+
+    @property
+    def variable(self) -> str:
+        """The role's variable, `gpu_power_limit`: what operators write and messages name."""
+        return f"gpu_{self.option}"
+
+
+SETTINGS = {
+    setting.key: setting
+    for setting in (
+        Setting(PERSISTENCE, "", "none", parse_switch),
+        Setting(POWER, "W", "perf", parse_power),
+        Setting(GRAPHICS, "MHz", "perf", parse_clocks),
+        Setting(MEMORY, "MHz", "perf", parse_clocks),
+    )
+}
+"""In the order of application: without persistence the others would not last."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for of one key."""
+
+    setting: Setting
+    rules: tuple[Rule, ...]
+    raw: Any
+    origin: str = ""
+    required: bool = False
+
+    def problem(self, allowed: str, value: Any, target: str = "") -> Problem:
+        return Problem(self.setting.variable, value, allowed, self.origin, target)
+
+
+@dataclass(frozen=True)
+class Expect:
+    """The GPUs a node must have. `count` None: any number but none."""
+
+    gpu: str = ""
+    count: int | None = None
+    uniform: bool = False
+    origin: str = ""
+
+    def __str__(self) -> str:
+        count = "at least one" if self.count is None else str(self.count)
+        return f"{count} × {short_name(self.gpu) or 'GPU'}"
+
+
+def parse_rules(setting: Setting, raw: Any) -> tuple[tuple[Rule, ...], list[tuple[Any, str]]]:
+    """(rules, mistakes). A mistake is the (value, what is allowed); `null` leaves GPUs alone."""
+    if not isinstance(raw, Mapping):
+        raw = {ALL: raw}
+    if not raw:
+        return (), [(raw, "one value, or a map that is not empty")]
+    rules: list[Rule] = []
+    mistakes: list[tuple[Any, str]] = []
+    for name, value in raw.items():
+        selector = Selector(ALL)
+        try:
+            selector = parse_selector(name)
+        except ValueError as error:
+            mistakes.append((name, f"as a selector {error}"))
+        try:
+            rules.append(Rule(selector, value, None if value is None else setting.parse(value)))
+        except ValueError as error:
+            mistakes.append((value, str(error)))
+    return tuple(rules), mistakes
+
+
+def mistakes_in(option: str, raw: Any) -> list[tuple[Any, str]]:
+    """What is wrong with the writing of an option (`power_limit`), as (value, what is allowed)."""
+    return parse_rules(SETTINGS[f"gpu.{option}"], raw)[1]
+
+
+def parse_wishes(
+    options: Mapping[str, Any], origins: Mapping[str, str], required: Sequence[str]
+) -> dict[str, Wish]:
+    """Wishes by key from a module's options; an option that is None is no wish. Raises BindError."""
+    problems = _unknown_required(required, origins)
+    wishes: dict[str, Wish] = {}
+    for key, setting in SETTINGS.items():
+        raw = options.get(setting.option)
+        if raw is None:
+            continue
+        rules, mistakes = parse_rules(setting, raw)
+        needed = any(name in (key, setting.variable, setting.option) for name in required)
+        wish = Wish(setting, rules, raw, origins.get(setting.option, ""), needed)
+        problems += [wish.problem(allowed, value) for value, allowed in mistakes]
+        wishes[key] = wish
+    if problems:
+        raise BindError(problems)
+    return wishes
+
+
+def _unknown_required(required: Sequence[str], origins: Mapping[str, str]) -> list[Problem]:
+    """A misspelt `gpu.` key would silently require nothing."""
+    allowed = ", ".join(SETTINGS)
+    return [
+        Problem("required", name, allowed, origins.get("required", ""))
+        for name in required
+        if name.startswith("gpu.") and name not in SETTINGS
+    ]

@@ -1,0 +1,233 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpu
+short_description: Reconciles power limits, clock locks and persistence of NVIDIA GPUs
+version_added: 0.1.0
+description:
+  - Sets what is asked for on the GPUs of a node by NVML, verifies it, and undoes everything on failure.
+  - A node without NVIDIA GPUs has nothing to do. A node whose GPUs cannot be asked (no driver, no library,
+    no binding) fails.
+  - Power limits and clock locks are lost when the driver unloads and on reboot, so persistence mode is
+    turned on along with them.
+  - O(power_limit), O(graphics_clocks), O(memory_clocks) and O(persistence_mode) take one value for all GPUs
+    or a map. Its keys are V(all), an index, a UUID, or a model as NVML reports it, with or without
+    C(NVIDIA) before it; the most specific one counts. A V(null) in the map leaves those GPUs alone.
+extends_documentation_fragment:
+  - swarm.node.reconcile
+  - swarm.node.reconcile.attributes
+author:
+  - swarm.node contributors (@swarm-node)
+options:
+  power_limit:
+    description:
+      - Watts (V(630), V(630W)), a share (V(90%default), V(80%max), or V(80%range) for the minimum plus that
+        share of the way to the maximum), V(default), V(min) or V(max). Shares are rounded down to whole W.
+    type: raw
+  graphics_clocks:
+    description:
+      - Clocks the graphics clock is kept between, in MHz. V(1200-1980) is a range; a single value such as
+        V(1980) or V(80%max) is the upper end, with the lowest clock of the board as the lower one.
+        Shares are of V(max) or V(range). V(unlocked) lifts the lock.
+      - Values are moved down to the next clock that the board supports.
+      - Needs a GPU of the Volta generation or newer.
+    type: raw
+  memory_clocks:
+    description:
+      - The same for the memory clock. Needs a GPU of the Ampere generation or newer.
+    type: raw
+  persistence_mode:
+    description:
+      - Whether the driver keeps the GPU initialised while nobody uses it.
+      - If not set, it is turned on where another setting needs it.
+    type: raw
+  expect:
+    description:
+      - The GPUs this node must have. If it does not, the module fails and changes nothing.
+    type: dict
+    suboptions:
+      gpu:
+        description: The model all GPUs must be, as NVML reports it, with or without C(NVIDIA) before it.
+        type: str
+      count:
+        description: How many there must be at least.
+        type: int
+      uniform:
+        description: Whether all must be of one model.
+        type: bool
+        default: false
+  pynvml_path:
+    description: A directory or wheel on the node that holds the Python module C(pynvml).
+    type: path
+  nvml_library:
+    description: The absolute path of C(libnvidia-ml.so.1), where the dynamic linker does not find it.
+    type: path
+  pynvml_pending:
+    description:
+      - In check mode, whether an earlier task of the same run would have installed C(pynvml). Then its
+        absence is reported in RV(unapplied) and is no failure.
+    type: bool
+    default: false
+  sys_root:
+    description: Where C(/proc), C(/sys) and C(/run) are looked for; for tests and containers.
+    type: path
+    default: /
+requirements:
+  - pynvml (Debian package python3-pynvml, or nvidia-ml-py)
+"""
+
+EXAMPLES = r"""
+- name: Cap all GPUs at 90 percent of their default power
+  swarm.node.gpu:
+    power_limit: 90%default
+  become: true
+
+- name: Different boards, different limits, and one GPU left alone
+  swarm.node.gpu:
+    power_limit:
+      H100 80GB HBM3: 630
+      L40S: 80%max
+      "3": null
+    expect:
+      count: 8
+  become: true
+
+- name: Keep the graphics clock below 80 percent
+  swarm.node.gpu:
+    graphics_clocks: 80%max
+  become: true
+
+- name: Give back everything that was set
+  swarm.node.gpu:
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+layer:
+  description: The layer, always V(gpu).
+  type: str
+  returned: always
+owner:
+  description: On whose behalf the settings are held.
+  type: str
+  returned: success
+changes:
+  description:
+    - What was changed, or would be in check mode, in order. Each has C(key), C(target) (the UUID),
+      C(target_name), C(before), C(after), C(unit), C(when), C(disruption), C(verify), C(undo), C(origin)
+      and C(why).
+    - The keys are C(gpu.persistence_mode), C(gpu.power_limit), C(gpu.graphics_clocks) and
+      C(gpu.memory_clocks). Clocks are C([min, max]) in MHz or V(unlocked).
+  type: list
+  elements: dict
+  returned: success
+unapplied:
+  description: What was asked for and is not so, with C(reason) and C(detail).
+  type: list
+  elements: dict
+  returned: success
+before:
+  description: The live value by key and UUID, before. A V(null) is unknown.
+  type: dict
+  returned: success
+after:
+  description: The same afterwards.
+  type: dict
+  returned: success
+details:
+  description: Per key and GPU what is asked for, wanted, live, and what it will be after a reboot.
+  type: list
+  elements: dict
+  returned: success
+notes:
+  description: Things worth knowing about this node.
+  type: list
+  elements: str
+  returned: success
+reboot_required:
+  description: Whether a change takes effect only after a reboot. Never so for this layer.
+  type: bool
+  returned: success
+plan_digest:
+  description: Equal for equal plans.
+  type: str
+  returned: success
+writes:
+  description: How many writes were made on the node, records included.
+  type: int
+  returned: success
+interrupted:
+  description: What the journal holds of a run that never finished.
+  type: dict
+  returned: success
+degraded:
+  description: GPUs that went away half-way.
+  type: list
+  elements: str
+  returned: success
+problems:
+  description: What is wrong with the wishes, one entry each, with C(key), C(value), C(allowed), C(origin).
+  type: list
+  elements: dict
+  returned: when wishes are refused
+rolled_back:
+  description: What has its old value again.
+  type: list
+  elements: str
+  returned: when applying failed
+not_undone:
+  description: What could not be put back.
+  type: list
+  elements: dict
+  returned: when applying failed
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.core.runner import COMMON_ARGUMENTS, run
+from ..module_utils.gpu.layer import GpuLayer, options_from
+
+ARGUMENTS: dict[str, Any] = {
+    "power_limit": {"type": "raw"},
+    "graphics_clocks": {"type": "raw"},
+    "memory_clocks": {"type": "raw"},
+    "persistence_mode": {"type": "raw"},
+    "expect": {
+        "type": "dict",
+        "options": {
+            "gpu": {"type": "str"},
+            "count": {"type": "int"},
+            "uniform": {"type": "bool", "default": False},
+        },
+    },
+    "pynvml_path": {"type": "path"},
+    "nvml_library": {"type": "path"},
+    "pynvml_pending": {"type": "bool", "default": False},
+    "sys_root": {"type": "path", "default": "/"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={**COMMON_ARGUMENTS, **ARGUMENTS}, supports_check_mode=True)
+    layers: list[GpuLayer] = []
+
+    def make_layer(params: dict[str, Any]) -> GpuLayer:
+        layers.append(GpuLayer(options_from(params, module.check_mode)))
+        return layers[0]
+
+    try:
+        run(module, GpuLayer.name, make_layer)
+    finally:
+        for layer in layers:
+            layer.close()
+
+
+if __name__ == "__main__":
+    main()
