@@ -1,7 +1,7 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action `swarm.node.merge`: what is wished of this host, decided on the controller. No connection is made."""
+"""Action `swarm.node.merge`: what is wished of this host, decided on the controller, without a connection."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import getpass
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from ..module_utils.core.version import VERSION
 from ..module_utils.gpu.settings import SETTINGS, mistakes_in
 from ..plugin_utils.merge import profiles, schema
 from ..plugin_utils.merge.levels import inventory_levels, play_level
-from ..plugin_utils.merge.resolve import EXTRA_RANK, Level, candidates, resolve
-from ..plugin_utils.merge.wishes import Merged, Validator, merge, unknown
+from ..plugin_utils.merge.resolve import EXTRA_RANK, PLAY_RANK, Level, Unrendered
+from ..plugin_utils.merge.wishes import Merged, Validator, decide, merge, unknown
 
 GPU_OPTIONS = [setting.option for setting in SETTINGS.values()]
 
@@ -57,11 +58,17 @@ class ActionModule(ActionBase):
             allowed = "one of " + ", ".join(schema.known_layers())
             raise BindError([Problem("layers", name, allowed, "task") for name in unknown_layers])
         levels = self._levels(layers, task_vars)
-        complaints = unknown(layers, levels)
-        if complaints:
-            raise BindError(complaints)
-        profile = self._profile(levels, task_vars)
-        merged = merge(layers, levels, profile, _validators())
+        problems, profile, merged = unknown(levels), None, Merged()
+        try:
+            profile = self._profile(levels, task_vars)
+        except BindError as error:
+            problems += error.problems
+        try:
+            merged = merge(layers, levels, profile, _validators())
+        except BindError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+        if problems:
+            raise BindError(problems)
         run = _run(task_vars)
         return {
             "changed": False,
@@ -86,17 +93,11 @@ class ActionModule(ActionBase):
         host = task_vars["inventory_hostname"]
         levels = inventory_levels(inventory, self._loader, sources, self._loader.get_basedir(), host)
         above = play_level(levels, task_vars, extra, names)
-        suspects = {name: value for name, value in extra.items() if name not in names}
-        for level in above:
-            if level.origin == "extra vars":
-                level.variables.update(suspects)
-                suspects = {}
-        if suspects:
-            above.append(Level("extra vars", EXTRA_RANK, suspects))
+        above += _suspects(levels, task_vars, extra, names)
         return [self._templated(level, names) for level in levels + above]
 
     def _templated(self, level: Level, names: list[str]) -> Level:
-        """The level with the variables we know rendered; others are kept as they are and never looked into."""
+        """The level with the variables we know rendered; others are kept as they are, never looked into."""
         rendered = dict(level.variables)
         for name in names:
             if name not in rendered:
@@ -104,29 +105,53 @@ class ActionModule(ActionBase):
             try:
                 rendered[name] = _plain(self._templar.template(rendered[name]))
             except Exception as error:  # noqa: BLE001 - whatever templating raises is the operator's to see
-                allowed = f"a value or a template that renders: {error}"
-                raise BindError([Problem(name, str(rendered[name]), allowed, level.origin)]) from error
-        return Level(level.origin, level.rank, rendered, level.name, level.ancestors)
+                rendered[name] = Unrendered(str(rendered[name]), str(error))
+        return replace(level, variables=rendered)
 
     # -- profile
 
     def _profile(self, levels: list[Level], task_vars: dict[str, Any]) -> profiles.Profile | None:
-        winner = resolve("node_profile", candidates(levels, "node_profile"))
+        winner = decide(levels, "node_profile")
         if winner is None or winner.value in (None, "", "none"):
             return None
-        directories = [Path(source) for source in self._profile_dirs(levels, task_vars)]
-        return profiles.load(str(winner.value), winner.origin, directories)
+        return profiles.load(winner.value, winner.origin, self._profile_dirs(levels, task_vars))
 
-    def _profile_dirs(self, levels: list[Level], task_vars: dict[str, Any]) -> list[str]:
-        """The operator's own profiles: `profiles/` beside the inventory, then what the variable names."""
-        beside = Path(str(task_vars.get("inventory_dir") or "."))
-        chosen = resolve("node_profile_dirs", candidates(levels, "node_profile_dirs"))
-        named = [beside / str(item) for item in (chosen.value if chosen and chosen.value else [])]
+    def _profile_dirs(self, levels: list[Level], task_vars: dict[str, Any]) -> list[Path]:
+        """The operator's own profiles: `profiles/` beside the inventory, then what the variable names.
+
+        What lies in an inventory directory Ansible reads as inventory, so beside it counts too.
+        An inventory that is no file (`-i host,`) has nothing beside it; names are relative to the playbook.
+        """
+        inventory = task_vars.get("inventory_dir")
+        base = Path(str(inventory or self._loader.get_basedir()))
+        chosen = decide(levels, "node_profile_dirs")
+        named = [base / item for item in (chosen.value if chosen and chosen.value else [])]
         missing = [item for item in named if not item.is_dir()]
         if missing and chosen:
             allowed = "directories that exist, relative to the inventory"
-            raise BindError([Problem("node_profile_dirs", str(missing[0]), allowed, chosen.origin)])
-        return [str(item) for item in [beside / "profiles", *named] if item.is_dir()]
+            raise BindError(
+                [Problem("node_profile_dirs", str(item), allowed, chosen.origin) for item in missing]
+            )
+        sources = [Path(str(item)).resolve() for item in task_vars.get("ansible_inventory_sources") or []]
+        places = [base, base.parent] if base.resolve() in sources else [base]
+        beside = [place / "profiles" for place in places if inventory and (place / "profiles").is_dir()]
+        return [*beside, *named]
+
+
+def _suspects(
+    levels: list[Level], task_vars: dict[str, Any], extra: dict[str, Any], names: list[str]
+) -> list[Level]:
+    """What may be a misspelt variable of ours above the inventory.
+
+    Among extra vars any name may be; play vars and registered results have names of their own, so there
+    only near misses count.
+    """
+    inventory = {name for level in levels for name in level.variables}
+    others = [name for name in task_vars if name not in inventory and name not in extra]
+    near = schema.near_misses(others, schema.known_layers())
+    found = [Level("play or role", PLAY_RANK, {name: task_vars[name] for name in near})] if near else []
+    given = {name: value for name, value in extra.items() if name not in names}
+    return [*found, Level("extra vars", EXTRA_RANK, given)] if given else found
 
 
 def _plain(value: Any) -> Any:
@@ -141,6 +166,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _user() -> str:
+    """The account by name, or by number where it has none, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
+
+
 def _validators() -> dict[str, Validator]:
     def of(option: str) -> Callable[[Any], list[tuple[Any, str]]]:
         return lambda value: mistakes_in(option, value)
@@ -151,14 +184,20 @@ def _validators() -> dict[str, Validator]:
 
 
 def _expect_mistakes(value: dict[str, Any]) -> list[tuple[Any, str]]:
-    known = {"gpu": str, "count": int, "uniform": bool}
+    known: dict[str, tuple[type, str]] = {
+        "gpu": (str, "a model"),
+        "count": (int, "a whole number"),
+        "uniform": (bool, "true or false"),
+    }
     mistakes: list[tuple[Any, str]] = []
     for key, item in value.items():
-        kind = known.get(key)
-        if kind is None:
+        if key not in known:
             mistakes.append((key, "only gpu (model), count (number) and uniform (true or false)"))
-        elif not isinstance(item, kind) or (kind is int and (isinstance(item, bool) or item < 0)):
-            mistakes.append((f"{key}: {item}", f"{key} as {kind.__name__}"))
+            continue
+        kind, allowed = known[key]
+        number = isinstance(item, int) and not isinstance(item, bool) and item >= 0
+        if not (number if kind is int else isinstance(item, kind)):
+            mistakes.append((f"{key}: {item}", f"{key} as {allowed}"))
     return mistakes
 
 
@@ -198,7 +237,7 @@ def _origins(layer: str, merged: Merged) -> dict[str, str]:
 def _run(task_vars: dict[str, Any]) -> dict[str, Any]:
     """Who runs this: kept in the node's log of changes."""
     return {
-        "user": getpass.getuser(),
+        "user": _user(),
         "controller": platform.node(),
         "job": os.environ.get("JOB_ID") or task_vars.get("awx_job_id") or task_vars.get("tower_job_id"),
         "collection": VERSION,

@@ -18,7 +18,7 @@ author:
   - swarm.node contributors (@swarm-node)
 description:
   - Turns the result of M(swarm.node.merge) into lines, one key each, with origin, source and what was beaten.
-  - Given results of M(swarm.node.kernel) and M(swarm.node.gpu), adds what is live, persistent and held by whom.
+  - Given results of M(swarm.node.kernel) and M(swarm.node.gpu), says what is live, persistent, held by whom.
 positional: _input, live
 options:
   _input:
@@ -55,7 +55,7 @@ def explain(merged: Mapping[str, Any], live: Iterable[Mapping[str, Any]] = ()) -
         lines.append(_wish(entry))
         if entry.get("source"):
             lines.append(f"    source: {entry['source']}")
-        lines += [f"    beats {_text(loser['value'])} of {loser['origin']}" for loser in entry["losers"]]
+        lines += [f"    beats {_wished(loser['value'])} of {loser['origin']}" for loser in entry["losers"]]
         for detail in details.get(_short(entry["key"]), []):
             lines.append(f"    {_live(detail)}")
             shown.add(_short(entry["key"]))
@@ -65,8 +65,11 @@ def explain(merged: Mapping[str, Any], live: Iterable[Mapping[str, Any]] = ()) -
 
 
 def _wish(entry: Mapping[str, Any]) -> str:
-    value = "left alone" if entry["value"] is None else _text(entry["value"])
-    return f"{entry['key']} = {value}  ({entry['origin']})"
+    return f"{entry['key']} = {_wished(entry['value'])}  ({entry['origin']})"
+
+
+def _wished(value: Any) -> str:
+    return "left alone" if value is None else _text(value)
 
 
 def _details(live: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -120,7 +120,7 @@ def test_a_gpu_lost_between_two_calls_is_left_out_and_the_others_are_kept(lab: L
     assert layer["degraded"] and uuid not in {change["target"] for change in layer["changes"]}
     assert [wish["reason"] for wish in layer["unapplied"]] == ["lost"]
     limits = [gpu["power_limit_mw"] for gpu in lab.gpus(H100)]
-    assert limits == [600_000] * 5 + [700_000] + [600_000] * 2
+    assert limits == [600_000] * 5 + [630_000] + [600_000] * 2
     lab.run(H100, "nvml-sim", "clear")
     assert lab.optimize("--limit", H100, gpu_power_limit=600).code == 0
     assert {gpu["power_limit_mw"] for gpu in lab.gpus(H100)} == {600_000}
@@ -133,7 +133,7 @@ def test_an_ordinary_refusal_rolls_the_layer_back(lab: Lab) -> None:
     run = lab.optimize("--limit", H100, gpu_power_limit=500)
     assert run.code != 0
     assert run.layer(H100, "gpu")["rolled_back"] and "undone" in run.failure(H100)
-    assert {gpu["power_limit_mw"] for gpu in lab.gpus(H100)} == {700_000}
+    assert {gpu["power_limit_mw"] for gpu in lab.gpus(H100)} == {630_000}
 
 
 def test_a_sysctl_the_kernel_rejects_is_not_kept_anywhere(lab: Lab) -> None:

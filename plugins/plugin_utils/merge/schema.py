@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.module_utils.common.validation import (
     check_type_bool,
     check_type_dict,
@@ -20,6 +19,7 @@ from ansible.module_utils.common.validation import (
     check_type_list,
     check_type_str,
 )
+from ansible.module_utils.common.yaml import yaml_load
 
 from ...module_utils.core.errors import Problem
 
@@ -55,7 +55,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 def layer_options(layer: str) -> dict[str, dict[str, Any]]:
     """Variable → its argument spec entry, for one layer. Raises FileNotFoundError for an unknown layer."""
     path = ROLES / layer / "meta" / "argument_specs.yml"
-    body = yaml.safe_load(path.read_text(encoding="utf-8"))
+    body = yaml_load(path.read_text(encoding="utf-8"))
     return dict(body["argument_specs"]["main"]["options"])
 
 
@@ -70,9 +70,7 @@ def unknown_variables(names: list[str], layers: list[str], ignore: list[str]) ->
     A misspelt option would otherwise do nothing and say nothing. `node_` begins variables of many
     other tools, so there only what nearly spells one of ours counts.
     """
-    known: set[str] = set(NODE_OPTIONS)
-    for layer in layers:
-        known.update(layer_options(layer))
+    known = _known(layers)
     prefixes = tuple(f"{layer}_" for layer in layers)
 
     def suspicious(name: str) -> bool:
@@ -83,12 +81,33 @@ def unknown_variables(names: list[str], layers: list[str], ignore: list[str]) ->
     return sorted(name for name in names if name not in known and name not in ignore and suspicious(name))
 
 
+def near_misses(names: Iterable[str], layers: list[str]) -> list[str]:
+    """Names that nearly spell a variable of ours, for places full of names that are not our business."""
+    known = _known(layers)
+    prefixes = ("node_", *(f"{layer}_" for layer in layers))
+    return [
+        name
+        for name in names
+        if name.startswith(prefixes)
+        and name not in known
+        and difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+    ]
+
+
+def _known(layers: list[str]) -> set[str]:
+    return {*NODE_OPTIONS, *(option for layer in layers for option in layer_options(layer))}
+
+
 def unknown_problem(name: str, layers: list[str], value: Any, origin: str) -> Problem:
-    """The complaint about an unknown variable, with the nearest known one."""
-    known = [*NODE_OPTIONS, *(option for layer in layers for option in layer_options(layer))]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    """The complaint about an unknown variable, with the nearest known one.
+
+    The variable may be another tool's and vaulted: of what is no plain scalar only the kind is said.
+    """
+    if value is not None and not isinstance(value, (str, int, float)):
+        value = f"a {type(value).__name__.lstrip('_')}"
+    near = difflib.get_close_matches(name, sorted(_known(layers)), n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}? " if near else ""
-    allowed = f"{hint}an option of the role, or list the name in node_ignore_variables if it is another tool's"
+    allowed = f"{hint}an option of the role; another tool's name goes into node_ignore_variables"
     return Problem(name, value, allowed, origin)
 
 
@@ -99,8 +118,13 @@ def checked(name: str, spec: dict[str, Any], value: Any, origin: str) -> tuple[A
     kind = spec.get("type", "str")
     try:
         converted = _CHECKS[kind](value)
-    except TypeError:
+    except (TypeError, ValueError):
         return None, Problem(name, value, f"a value of type {kind}", origin)
+    if kind == "list" and "elements" in spec:
+        try:
+            converted = [_CHECKS[spec["elements"]](item) for item in converted]
+        except (TypeError, ValueError):
+            return None, Problem(name, value, f"a list of type {spec['elements']}", origin)
     choices = spec.get("choices")
     if choices and converted not in choices:
         near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1)

@@ -1,19 +1,29 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All wishes for one host: levels and profile in, one checked set per layer out. Pure but for the shipped tables."""
+"""All wishes for one host: levels and profile in, one checked set out. Pure but for the shipped tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...module_utils.core.errors import BindError, Problem
-from ...module_utils.kernel.sysctl_conf import canonical, display
+from ...module_utils.kernel.sysctl_conf import canonical, display, normalise
 from . import catalogue, schema
 from .profiles import Profile
-from .resolve import PROFILE_RANK, Candidate, Level, Resolved, candidates, resolve, split_map
+from .resolve import (
+    PROFILE_RANK,
+    Candidate,
+    Level,
+    Resolved,
+    Unrendered,
+    candidates,
+    outranked,
+    resolve,
+    split_map,
+)
 
 MAPS: dict[str, Callable[[str], str]] = {"kernel_sysctl": lambda name: display(canonical(name))}
 """Variables merged key by key → how their keys are spelt."""
@@ -28,11 +38,13 @@ class Merged:
     values: variable → value in force (maps already merged); absent = nobody asks for it
     origins: variable, or key of a map, → where it came from
     explain: one entry per key, with winner, losers and source
+    named: map → every key anybody names, those to be left alone too
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     explain: list[dict[str, Any]] = field(default_factory=list)
+    named: dict[str, list[str]] = field(default_factory=dict)
 
 
 def merge(
@@ -42,104 +54,134 @@ def merge(
 
     validators: variable → function giving (value, what is allowed) for each mistake in a value
     """
-    merged, problems = Merged(), []
+    merged, problems = Merged(), _profile_problems(profile)
     options = dict(schema.NODE_OPTIONS)
     for layer in layers:
         options.update(schema.layer_options(layer))
-    problems += _profile_problems(profile, layers)
     for variable, spec in options.items():
+        found = _with_profile(profile, variable, candidates(levels, variable))
         try:
-            found = _with_profile(profile, variable, candidates(levels, variable))
             if variable in MAPS:
-                problems += _resolve_map(merged, variable, found)
+                problems += _resolve_map(merged, variable, _usable(variable, spec, found))
             else:
-                problems += _resolve_scalar(merged, variable, spec, found, validators.get(variable))
+                _resolve_scalar(merged, variable, _usable(variable, spec, found, validators.get(variable)))
         except BindError as error:
             problems += error.problems
     problems += _catalogue_problems(merged)
     if problems:
-        raise BindError(problems)
+        raise BindError([_with_path(problem, profile) for problem in problems])
     return merged
 
 
-def unknown(layers: list[str], levels: list[Level]) -> list[Problem]:
+def _with_path(problem: Problem, profile: Profile | None) -> Problem:
+    """A mistake in a profile is mended in its file, so the file is named."""
+    if profile is None or problem.origin != f"profile {profile.label}":
+        return problem
+    return replace(problem, origin=f"{problem.origin}, {profile.path}")
+
+
+def decide(levels: list[Level], variable: str) -> Resolved | None:
+    """One of `NODE_OPTIONS` by itself, for what has to be known before the rest. Raises BindError."""
+    return resolve(variable, _usable(variable, schema.NODE_OPTIONS[variable], candidates(levels, variable)))
+
+
+def unknown(levels: list[Level]) -> list[Problem]:
     """Misspelt variables, wherever they are set. `node_ignore_variables` exempts."""
-    ignored = [item for found in candidates(levels, "node_ignore_variables") for item in found.value or []]
-    names = sorted({name for level in levels for name in level.variables})
+    try:
+        spec = schema.NODE_OPTIONS["node_ignore_variables"]
+        lists = _usable("node_ignore_variables", spec, candidates(levels, "node_ignore_variables"))
+    except BindError as error:
+        return error.problems
+    ignored = [name for item in lists for name in item.value or []]
+    names = sorted({str(name) for level in levels for name in level.variables})
+    layers = schema.known_layers()
     problems = []
-    for name in schema.unknown_variables(names, schema.known_layers(), ignored):
+    for name in schema.unknown_variables(names, layers, ignored):
         found = candidates(levels, name)[-1]
-        problems.append(schema.unknown_problem(name, schema.known_layers(), found.value, found.origin))
+        problems.append(schema.unknown_problem(name, layers, found.value, found.origin))
     return problems
 
 
 def _with_profile(profile: Profile | None, variable: str, found: list[Candidate]) -> list[Candidate]:
-    layer, _underscore, key = variable.partition("_")
-    if profile is None or key not in profile.values.get(layer, {}):
+    if profile is None:
         return found
-    value, source = profile.values[layer][key], profile.sources[layer][key]
-    item = Candidate(value, f"profile {profile.label}", PROFILE_RANK, source=source)
-    return [item, *found]
+    return [
+        Candidate(value, f"profile {profile.label}", PROFILE_RANK, source=profile.sources[layer][key])
+        for layer, keys in profile.values.items()
+        for key, value in keys.items()
+        if f"{layer}_{key}" == variable
+    ] + found
 
 
-def _profile_problems(profile: Profile | None, layers: list[str]) -> list[Problem]:
+def _profile_problems(profile: Profile | None) -> list[Problem]:
     """A profile may speak of layers this call is not about, never of options that do not exist."""
     if profile is None:
         return []
     problems = []
     for layer, keys in profile.values.items():
         if layer not in schema.known_layers():
-            allowed = "one of " + ", ".join(schema.known_layers())
-            problems.append(Problem(layer, "layer", allowed, profile.path))
+            allowed = "a layer: " + ", ".join(schema.known_layers())
+            problems.append(Problem(str(layer), sorted(map(str, keys)), allowed, profile.path))
             continue
-        for key in keys:
-            if f"{layer}_{key}" not in schema.layer_options(layer):
-                problems.append(
-                    schema.unknown_problem(f"{layer}_{key}", [layer], keys[key], f"profile {profile.label}")
-                )
+        for key, value in keys.items():
+            name = f"{layer}_{key}"
+            if name not in schema.layer_options(layer):
+                problems.append(schema.unknown_problem(name, [layer], value, profile.path))
     return problems
 
 
-def _resolve_scalar(
-    merged: Merged,
-    variable: str,
-    spec: dict[str, Any],
-    found: list[Candidate],
-    validate: Validator | None,
-) -> list[Problem]:
+def _usable(
+    variable: str, spec: dict[str, Any], found: list[Candidate], validate: Validator | None = None
+) -> list[Candidate]:
+    """The candidates with their values as the option's type. Raises BindError with all that are not.
+
+    A template that does not render for this host is no mistake where another level decides anyway: plain
+    Ansible would never have looked at it. Every level of a map counts, so there it is one.
+    """
     problems, usable = [], []
     for item in found:
+        if isinstance(item.value, Unrendered):
+            if variable in MAPS or not outranked(item, found):
+                allowed = f"a value or a template that renders: {item.value.error}"
+                problems.append(Problem(variable, item.value.text, allowed, item.origin))
+            else:
+                usable.append(replace(item, value=item.value.text))
+            continue
         value, problem = schema.checked(variable, spec, item.value, item.origin)
-        mistakes = validate(value) if validate and value is not None and problem is None else []
-        found_problems = [Problem(variable, wrong, allowed, item.origin) for wrong, allowed in mistakes]
-        if problem or found_problems:
-            problems += [problem] if problem else found_problems
-        else:
-            usable.append(Candidate(value, item.origin, item.rank, item.name, item.ancestors, item.source))
-    winner = None if problems else resolve(variable, usable)
+        mistakes = validate(value) if validate and value is not None else []
+        problems += [problem] if problem else []
+        problems += [Problem(variable, wrong, allowed, item.origin) for wrong, allowed in mistakes]
+        usable.append(replace(item, value=value))
+    if problems:
+        raise BindError(problems)
+    return usable
+
+
+def _resolve_scalar(merged: Merged, variable: str, usable: list[Candidate]) -> None:
+    winner = resolve(variable, usable)
     if winner:
         _keep(merged, variable, winner)
         if winner.value is not None:
             merged.values[variable] = winner.value
-    return problems
 
 
-def _resolve_map(merged: Merged, variable: str, found: list[Candidate]) -> list[Problem]:
+def _resolve_map(merged: Merged, variable: str, usable: list[Candidate]) -> list[Problem]:
     problems: list[Problem] = []
     values: dict[str, Any] = {}
-    for key, items in sorted(split_map(found, MAPS[variable]).items()):
+    for key, items in sorted(split_map(usable, MAPS[variable], normalise).items()):
         try:
-            winner = resolve(key, [_with_source(item, key) for item in items])
+            winner = resolve(key, [_with_source(item, key) for item in items], normalise)
         except BindError as error:
             problems += error.problems
             continue
         if winner is None:
             continue
         _keep(merged, key, winner, f"{variable}.{key}")
-        if winner.value is not None:  # null: leave alone, whatever a lower level says
-            values[key] = winner.value
-    if values:
-        merged.values[variable] = values
+        values[key] = winner.value  # null: leave alone, whatever a lower level says
+    merged.named[variable] = list(values)
+    kept = {key: value for key, value in values.items() if value is not None}
+    if kept:
+        merged.values[variable] = kept
     return problems
 
 
@@ -149,7 +191,7 @@ def _with_source(item: Candidate, key: str) -> Candidate:
     if not isinstance(sources, dict):
         return item
     source = next((text for name, text in sources.items() if display(canonical(name)) == key), "")
-    return Candidate(item.value, item.origin, item.rank, item.name, item.ancestors, source)
+    return replace(item, source=source)
 
 
 def _keep(merged: Merged, key: str, winner: Resolved, shown: str = "") -> None:
@@ -160,8 +202,9 @@ def _keep(merged: Merged, key: str, winner: Resolved, shown: str = "") -> None:
 def _catalogue_problems(merged: Merged) -> list[Problem]:
     allow = bool(merged.values.get("kernel_allow_unknown", False))
     trusted = bool(merged.values.get("node_trusted_tenancy", False))
+    values = merged.values.get("kernel_sysctl", {})
     found = (
-        catalogue.check(key, value, merged.origins.get(key, ""), allow, trusted)
-        for key, value in merged.values.get("kernel_sysctl", {}).items()
+        catalogue.check(key, values.get(key), merged.origins.get(key, ""), allow, trusted)
+        for key in merged.named.get("kernel_sysctl", [])
     )
     return [problem for problem in found if problem is not None]

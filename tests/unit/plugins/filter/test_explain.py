@@ -1,0 +1,79 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines of `swarm.node.explain`."""
+
+from __future__ import annotations
+
+from ansible_collections.swarm.node.plugins.filter.explain import FilterModule, explain
+
+
+def entry(key, value, origin, source="", losers=()):
+    return {"key": key, "value": value, "origin": origin, "source": source, "losers": list(losers)}
+
+
+def test_wishes_with_source_and_losers():
+    merged = {
+        "profile": "training@1",
+        "explain": [
+            entry("kernel_thp", "always", "profile training@1", "tuned hpc-compute"),
+            entry(
+                "gpu_power_limit",
+                None,
+                "host h",
+                losers=[{"value": "default", "origin": "profile training@1"}],
+            ),
+            entry("kernel_sysctl.vm.swappiness", 5, "host h", losers=[{"value": None, "origin": "group g"}]),
+        ],
+    }
+    assert explain(merged) == [
+        "profile: training@1",
+        "kernel_thp = always  (profile training@1)",
+        "    source: tuned hpc-compute",
+        "gpu_power_limit = left alone  (host h)",
+        "    beats default of profile training@1",
+        "kernel_sysctl.vm.swappiness = 5  (host h)",
+        "    beats left alone of group g",
+    ]
+
+
+def test_live_details_stand_below_their_key_and_the_rest_last():
+    kernel = {
+        "details": [
+            {
+                "key": "vm.swappiness",
+                "live": "60",
+                "wanted": "5",
+                "persistent": "/etc/sysctl.d/x",
+                "after_reboot": "5",
+                "owner": "kernel",
+            },
+            {"key": "thp.enabled", "live": "madvise", "after_reboot": None},
+            {"key": "vm.max_map_count", "live": "1", "owner": "kernel"},
+        ]
+    }
+    gpu = {"details": [{"key": "gpu.power_limit", "target_name": "gpu 0", "live": 700, "wanted": 630}]}
+    merged = {
+        "profile": None,
+        "explain": [
+            entry("kernel_sysctl.vm.swappiness", 5, "host h"),
+            entry("kernel_thp", "always", "host h"),
+            entry("gpu_power_limit", 630, "host h"),
+        ],
+    }
+    lines = explain(merged, [kernel, gpu, {"skipped": True}, None])
+    assert lines == [
+        "profile: none",
+        "kernel_sysctl.vm.swappiness = 5  (host h)",
+        "    live 60, wanted 5, after a reboot 5 (/etc/sysctl.d/x), held by kernel",
+        "kernel_thp = always  (host h)",
+        "    live madvise, after a reboot whatever the kernel or driver starts with, not held",
+        "gpu_power_limit = 630  (host h)",
+        "    gpu 0: live 700, wanted 630, not held",
+        "vm.max_map_count: nobody asks for it",
+        "    live 1, held by kernel",
+    ]
+
+
+def test_registered_as_explain():
+    assert FilterModule().filters() == {"explain": explain}
