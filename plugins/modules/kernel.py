@@ -19,7 +19,8 @@ description:
     gets into a file. If anything fails, everything done so far is undone.
   - A key that this kernel does not have, that cannot be written here, or that another file or tuned profile
     takes away again is reported in RV(unapplied) and left alone.
-  - Settings that are no longer asked for go back to the values they had before this module first changed them.
+  - Settings that are no longer asked for go back to the values they had before this module first changed
+    them.
 extends_documentation_fragment:
   - swarm.node.reconcile
   - swarm.node.reconcile.attributes

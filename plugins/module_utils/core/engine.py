@@ -10,11 +10,16 @@ journal makes the next run say so and converge.
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .errors import TargetLost, TransactionFailed, VerifyError
 from .model import DISRUPTIONS, Change, Plan, Unapplied
+from .repairs import as_interrupted, check_layer, journal_changes, leave_to_manager, plan_repairs
 from .store import Record, Store, now
 
 
@@ -118,7 +123,12 @@ def reconcile(layer: Layer, store: Store, request: Request) -> Outcome:
 
 def _planned(layer: Layer, store: Store, request: Request) -> Outcome:
     record = store.load(request.owner)
-    plan = layer.plan(layer.read(), record, store.other_claims(request.owner))
+    check_layer(record, layer.name)
+    interrupted = store.unfinished(request.owner)
+    state = layer.read()
+    if interrupted is not None:
+        record = as_interrupted(record, interrupted, layer.port.readback)
+    plan = layer.plan(state, record, store.other_claims(request.owner))
     for change in [item for item in plan.changes if _too_much(item, request.max_disruption)]:
         plan.withhold(
             change,
@@ -126,52 +136,30 @@ def _planned(layer: Layer, store: Store, request: Request) -> Outcome:
             f"needs {change.disruption}, allowed is {request.max_disruption} (node_max_disruption)",
             record.claims,
         )
-    outcome = Outcome(layer.name, request.owner, plan, interrupted=store.unfinished(request.owner))
     if request.managed_by:
-        _leave_to_manager(plan, record, request.managed_by)
+        leave_to_manager(plan, record, request.managed_by)
     else:
-        _plan_repairs(outcome, store, record)
-    return outcome
+        plan_repairs(plan, store, record, interrupted)
+    return Outcome(layer.name, request.owner, plan, interrupted=interrupted)
 
 
 def _too_much(change: Change, allowed: str) -> bool:
     return DISRUPTIONS.index(change.disruption) > DISRUPTIONS.index(allowed)
 
 
-def _leave_to_manager(plan: Plan, record: Record, manager: str) -> None:
-    """Report mode: what would be changed is somebody else's to change."""
-    for change in list(plan.changes):
-        if change.claim:
-            plan.withhold(change, "managed_by", manager, record.claims)
-        else:
-            plan.changes.remove(change)
-
-
-def _plan_repairs(outcome: Outcome, store: Store, record: Record) -> None:
-    """A damaged record and a left-over journal are put right as part of the plan, visibly."""
-    path = str(store.record_path(outcome.owner))
-    if record.damaged:
-        outcome.plan.notes.append(
-            f"the owner record {path} is damaged ({record.damaged}): it is kept as {path}.damaged; "
-            "values that settings had before this collection changed them are no longer known, so "
-            "removing those settings will not bring them back"
-        )
-        outcome.plan.changes.append(
-            Change("record", "damaged", "rewritten", target=path, undo="none", why=record.damaged)
-        )
-    if outcome.interrupted is not None:
-        started = outcome.interrupted.get("started", "unknown")
-        outcome.plan.notes.append(f"a run started at {started} never finished; every key was checked again")
-        outcome.plan.changes.append(
-            Change(
-                "journal",
-                f"unfinished since {started}",
-                None,
-                target=str(store.journal_path(outcome.owner)),
-                undo="none",
-                why="an earlier run was cut off",
-            )
-        )
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A request to stop is passed over meanwhile: undoing is what would answer it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    old = {number: signal.signal(number, lambda *_arguments: None) for number in names}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 class _Transaction:
@@ -188,6 +176,7 @@ class _Transaction:
         self.old = store.load(request.owner)
         self.done: list[Change] = []
         self.lost: dict[str, str] = {}
+        self.current: Change | None = None
 
     def run(self) -> None:
         """Applies the plan. Raises TransactionFailed after undoing; anything else likewise undone."""
@@ -198,24 +187,29 @@ class _Transaction:
                 self._verify()
                 self._finish()
             except BaseException as error:
-                raise self._rolled_back(error) from error
+                with _undisturbed():
+                    failure = self._rolled_back(error)
+                raise failure from error
         finally:
             self.outcome.writes = self.layer.port.writes + self.store.writes
 
     def _prepare(self) -> None:
-        """First-seen values and the journal reach the disk before the first change does."""
+        """The journal, then the first-seen values reach the disk before the first change does.
+
+        The journal first: it says what was applied before, which the new record no longer does.
+        """
         owner, plan = self.request.owner, self.plan
-        union = Record(owner, {**self.old.claims, **plan.claims}, self.old.damaged)
-        if union.claims != self.old.claims or self.old.damaged:
-            self.store.save(union, self.layer.name)
         entry = {
             "started": now(),
             "layer": self.layer.name,
             "run": self.request.run,
             "plan_digest": plan.digest,
-            "changes": [{**change.as_result(), "data": change.data} for change in plan.changes],
+            "changes": journal_changes(plan, self.old),
         }
         self.store.begin(owner, entry)
+        union = Record(owner, {**self.old.claims, **plan.claims}, self.old.damaged)
+        if union.claims != self.old.claims or self.old.damaged:
+            self.store.save(union, self.layer.name)
 
     def _apply(self) -> None:
         for change in self.plan.changes:
@@ -225,10 +219,12 @@ class _Transaction:
             self.done.append(change)
             if change.implied:
                 continue
+            self.current = change
             try:
                 self.layer.port.apply(change)
             except TargetLost as error:
                 self._lose(error)
+            self.current = None
 
     def _verify(self) -> None:
         self.layer.port.reopen()
@@ -278,13 +274,11 @@ class _Transaction:
 
     def _rolled_back(self, error: BaseException) -> TransactionFailed:
         """Undoes everything done so far, newest first, and says what could not be undone."""
-        failing = self.done[-1].label if self.done and not isinstance(error, VerifyError) else ""
+        failing = self.current.label if self.current else ""
         undone: list[str] = []
         stuck: list[dict[str, str]] = []
         for change in reversed(self.done):
-            if change.target in self.lost:
-                continue
-            problem = self._undo(change)
+            problem = self.lost[change.target] if change.target in self.lost else self._undo(change)
             if problem:
                 stuck.append({"key": change.key, "target": change.target, "error": problem})
             else:
@@ -307,16 +301,23 @@ class _Transaction:
             if change.verify != "readback" or change.undo != "exact":
                 return ""
             live = self.layer.port.readback(change)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are still to be undone
             return str(error) or type(error).__name__
         return "" if live == change.before else f"reads back {live!r} instead of {change.before!r}"
 
     def _restore_records(self, stuck: list[dict[str, str]]) -> None:
-        """The old record comes back; the journal stays while something is not undone."""
+        """The old record comes back, unless something is not undone.
+
+        Then journal and record stay as after a run that was cut off: they alone know the first values.
+        """
         try:
-            if not self.old.damaged and self.store.load(self.request.owner).claims != self.old.claims:
+            self.store.unlog()
+            if stuck:
+                return
+            if self.old.damaged:
+                self.store.put_back_damaged(self.request.owner)
+            elif self.store.load(self.request.owner).claims != self.old.claims:
                 self.store.save(self.old, self.layer.name)
-            if not stuck:
-                self.store.end(self.request.owner)
+            self.store.end(self.request.owner)
         except OSError as error:
             stuck.append({"key": "record", "target": str(self.store.state), "error": str(error)})

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -17,9 +18,10 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     Keeps the owner and mode of an existing file. Raises OSError; leaves no temporary file then.
     """
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _sweep(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=str(path.parent))
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -34,17 +36,29 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
 
 def remove(path: Path) -> None:
     """Removes a file if it is there. Raises OSError."""
+    _sweep(path)
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
         _sync_directory(path.parent)
 
 
 def read_text(path: Path) -> str | None:
-    """The file's text, or None if there is no such file. Bytes that are not UTF-8 survive a round trip."""
+    """The file's text, or None if there is no such file.
+
+    Bytes that are not UTF-8 and every kind of line end survive a round trip through `write_whole`.
+    """
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _sweep(path: Path) -> None:
+    """Removes what `write_whole` left beside `path` when it was killed. Runs hold the node's lock."""
+    with contextlib.suppress(OSError):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+            stale.unlink()
 
 
 def _copy_owner(path: Path, temporary: str, mode: int) -> None:

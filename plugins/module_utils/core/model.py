@@ -19,6 +19,7 @@ class Change:
     """One step of a plan. `docs/results.md` says what each field means.
 
     `claim` is the name under which the owner record keeps this key ("" = not kept).
+    `required`: the host fails if this change is left out.
     `data` is for the port alone (whole file contents, for example); it goes into the
     journal, never into a result.
     `implied` changes happen as a side effect of another write; only their undo is our doing.
@@ -37,6 +38,7 @@ class Change:
     origin: str = ""
     why: str = ""
     claim: str = ""
+    required: bool = False
     implied: bool = False
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -121,6 +123,8 @@ class Plan:
                 detail=detail,
                 target=change.target,
                 target_name=change.target_name,
+                # A lost device fails the host as degraded; the others do have their new state.
+                required=change.required and reason != "lost",
                 origin=change.origin,
             )
         )

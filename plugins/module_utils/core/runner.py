@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -36,14 +37,23 @@ COMMON_ARGUMENTS: dict[str, Any] = {
 """Options every reconciling module has; documented in the doc fragment `swarm.node.reconcile`."""
 
 
-def run(
-    module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, Any]], Layer]
-) -> NoReturn:
-    """Runs one transaction and leaves the module with its result.
+OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+"""An owner's name becomes part of file names."""
+
+
+def run(module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, Any]], Layer]) -> None:
+    """Runs one transaction and leaves the module with its result; never returns.
 
     `make_layer` builds the layer from the module's parameters and may raise NodeError.
     """
     params = module.params
+    if params["owner"] and not OWNER.fullmatch(params["owner"]):
+        module.fail_json(
+            msg=f"owner: {params['owner']!r} is refused; allowed: 1 to 64 letters, digits, '_', '-' and '.', "
+            "beginning with a letter, a digit or '_'",
+            layer=layer_name,
+            owner=params["owner"],
+        )
     if params["manage"] == "none":
         module.exit_json(**_nothing(layer_name, params["owner"] or layer_name))
     store = Store(params["state_dir"], params["run_dir"])
@@ -75,7 +85,7 @@ def run(
     _answer(module, outcome)
 
 
-def _answer(module: AnsibleModule, outcome: Outcome) -> NoReturn:
+def _answer(module: AnsibleModule, outcome: Outcome) -> None:
     result = outcome.as_result()
     result["diff"] = diff_of(outcome)
     for wish in outcome.plan.unapplied:
@@ -87,10 +97,13 @@ def _answer(module: AnsibleModule, outcome: Outcome) -> NoReturn:
     if missing:
         names = ", ".join(f"{wish.key}{_on(wish)} ({wish.reason}: {wish.detail})" for wish in missing)
         result.update(changed=False, changes=[])
-        module.fail_json(msg=f"required settings cannot be applied, so nothing was changed: {names}", **result)
+        module.fail_json(
+            msg=f"required settings cannot be applied, so nothing was changed: {names}", **result
+        )
     if outcome.degraded:
         module.fail_json(
-            msg=f"degraded: {', '.join(outcome.degraded)} went away half-way; the others have their new state",
+            msg=f"degraded: {', '.join(outcome.degraded)} went away half-way; "
+            "the others have their new state",
             **result,
         )
     module.exit_json(**result)
@@ -139,7 +152,8 @@ def _manager(layer: Layer, manage: str) -> str:
 
 
 def _nothing(layer: str, owner: str) -> dict[str, Any]:
-    return Outcome(layer, owner, Plan()).as_result()
+    outcome = Outcome(layer, owner, Plan())
+    return {**outcome.as_result(), "diff": diff_of(outcome)}
 
 
 @contextlib.contextmanager

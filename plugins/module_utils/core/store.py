@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the collection remembers on a node: owner records, the journal, the log of changes, the lock.
 
-    <state>/<owner>.json            first-seen and applied values, one file per owner
-    <state>/journal/<owner>.json    there only while a transaction runs
-    <state>/changes/<time>-<owner>.json   what was applied, newest KEEP_CHANGES kept
-    <run>/lock                      one run at a time
+<state>/<owner>.json            first-seen and applied values, one file per owner
+<state>/journal/<owner>.json    there only while a transaction runs
+<state>/changes/<time>-<owner>.json   what was applied, newest KEEP_CHANGES kept
+<run>/lock                      one run at a time
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ def now() -> str:
 
 
 class Record:
-    """One owner's record: claim name → Claim. `damaged` says what was wrong with the file."""
+    """One owner's record: claim name → Claim. `damaged` says what was wrong with the file.
+
+    `layer` is whose record the file says it is, "" where there is no file yet.
+    """
 
     def __init__(self, owner: str, claims: dict[str, Claim] | None = None, damaged: str = "") -> None:
         self.owner = owner
         self.claims = claims or {}
         self.damaged = damaged
+        self.layer = ""
 
     def to_text(self, layer: str) -> str:
         body = {
@@ -71,7 +75,9 @@ def parse_record(owner: str, text: str) -> Record:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Record(owner, damaged=f"{type(error).__name__}: {error}")
-    return Record(owner, claims)
+    record = Record(owner, claims)
+    record.layer = str(body.get("layer", ""))
+    return record
 
 
 class Store:
@@ -81,6 +87,8 @@ class Store:
         self.state = Path(state_dir)
         self.run = Path(run_dir)
         self.writes = 0
+        self._aside: list[Path] = []
+        self._logged: Path | None = None
 
     # -- owner records
 
@@ -112,7 +120,7 @@ class Store:
                 claims = parse_record(path.stem, files.read_text(path) or "").claims
             except RecordTooNew:
                 continue
-            found.update({name: path.stem for name in claims})
+            found.update(dict.fromkeys(claims, path.stem))
         return found
 
     # -- journal
@@ -142,9 +150,16 @@ class Store:
     def log(self, owner: str, entry: dict[str, Any]) -> None:
         """Leaves a record of an applied plan and forgets the oldest ones."""
         folder = self.state / "changes"
-        self._write(folder / f"{time.time_ns()}-{owner}.json", json.dumps(entry, indent=1, default=str) + "\n")
-        for old in sorted(folder.glob("*.json"))[:-KEEP_CHANGES]:
-            self._remove(old)
+        self._logged = folder / f"{time.time_ns()}-{owner}.json"
+        self._write(self._logged, json.dumps(entry, indent=1, default=str) + "\n")
+        with contextlib.suppress(OSError):  # An old entry too many is no reason to undo a run.
+            for old in [*sorted(folder.glob("[0-9]*.json"))[:-KEEP_CHANGES], *folder.glob(".*")]:
+                self._remove(old)
+
+    def unlog(self) -> None:
+        """Takes back what this run logged: it was undone. Raises OSError."""
+        if self._logged:
+            self._remove(self._logged)
 
     # -- lock
 
@@ -184,6 +199,14 @@ class Store:
             files.remove(path)
             self.writes += 1
 
+    def put_back_damaged(self, owner: str) -> None:
+        """Makes a damaged record that `save` set aside the owner's record again. Raises OSError."""
+        path = self.record_path(owner)
+        if path in self._aside:
+            self._aside.remove(path)
+            path.with_name(f"{path.name}.damaged").replace(path)
+            self.writes += 1
+
     def _set_aside(self, path: Path) -> None:
         try:
             path.replace(path.with_name(f"{path.name}.damaged"))
@@ -191,4 +214,5 @@ class Store:
             return
         except OSError as error:
             raise NodeError(f"{path} is damaged and cannot be set aside: {error}") from error
+        self._aside.append(path)
         self.writes += 1

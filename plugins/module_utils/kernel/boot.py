@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 
 from .sysctl_conf import Entry
 
-SYSCTL_DIRS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+SYSCTL_DIRS = (
+    "/etc/sysctl.d",
+    "/run/sysctl.d",
+    "/usr/local/lib/sysctl.d",
+    "/usr/lib/sysctl.d",
+    "/lib/sysctl.d",
+)
 TMPFILES_DIRS = ("/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d")
 
 
@@ -27,33 +33,47 @@ class BootFile:
 
 @dataclass
 class BootFiles:
-    """Every file read at boot but our own, in the order in which they are read."""
+    """Every file read at boot but our own, in the order in which they are read.
+
+    first_wins: as tmpfiles.d does, the first line for a path counts, and a glob is a path like any other;
+        else as sysctl.d does, the last line for a key counts, and a line for the key itself beats every glob.
+    """
 
     files: list[BootFile] = field(default_factory=list)
+    first_wins: bool = False
 
     def winner(self, key: str, ours: str = "", value: str | None = None) -> tuple[str, str] | None:
         """(path, value) of the assignment that is in force after boot, or None.
 
         With `ours` and `value`, as if our file `ours` assigned `value` to the key.
-        An assignment to the key itself beats every glob; among equals the last one wins.
         """
+        ruling = self.ruling(key, ours, value)
+        return None if ruling is None or ruling[1] is None else (ruling[0], ruling[1])
+
+    def ruling(self, key: str, ours: str = "", value: str | None = None) -> tuple[str, str | None] | None:
+        """As `winner`; (path, None) where the line in force is `-key`, which takes the key out."""
         files = list(self.files)
         if ours and value is not None:
             files.append(BootFile(ours, (Entry(key, value, 0),)))
             files.sort(key=lambda item: item.name)
-        exact = glob = None
-        excluded = False
+        lines: dict[str, tuple[str, str | None]] = {}
         for file in files:
             for entry in file.entries:
-                if not entry.matches(key):
-                    continue
-                if entry.value is None:
-                    excluded = excluded or not entry.is_glob
-                elif entry.is_glob:
-                    glob = (file.path, entry.value)
-                else:
-                    exact = (file.path, entry.value)
-        return exact or (None if excluded else glob)
+                if entry.matches(key):
+                    self._take(lines, entry, file.path)
+        if key in lines and not self.first_wins:
+            return lines[key]
+        return next((line for line in reversed(list(lines.values())) if line[1] is not None), None)
+
+    def _take(self, lines: dict[str, tuple[str, str | None]], entry: Entry, path: str) -> None:
+        """Keeps `lines` as the boot services do: one line per key or pattern, in order of application."""
+        known = lines.get(entry.key)
+        if known is not None:
+            if self.first_wins:
+                return
+            if known[1] != entry.value:  # An equal line keeps its place (systemd's sysctl.c).
+                del lines[entry.key]
+        lines[entry.key] = (path, entry.value)
 
 
 def reading_order(listing: dict[str, list[str]], directories: tuple[str, ...]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.engine import Port
 from ..core.model import Plan
 from ..core.store import Record, Store
 from .model import EXCLUSIVE, KernelState, Wish
@@ -20,7 +21,8 @@ class KernelLayer:
     name = "kernel"
 
     def __init__(self, port: KernelPort, store: Store, owner: str, wishes: list[Wish]) -> None:
-        self.port = port
+        self.port: Port = port
+        self._kernel = port
         self.store = store
         self.owner = owner
         self.wishes = wishes
@@ -32,7 +34,7 @@ class KernelLayer:
     def read(self) -> KernelState:
         claims = self.store.load(self.owner).claims
         wished = [wish.knob.key for wish in self.wishes]
-        return self.port.read(self.owner, keys_to_read(wished, claims, EXCLUSIVE))
+        return self._kernel.read(self.owner, keys_to_read(wished, claims, EXCLUSIVE))
 
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
         return plan_kernel(self.wishes, state, record, others)

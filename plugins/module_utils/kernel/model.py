@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import BindError, Problem
 from .boot import BootFiles
-from .sysctl_conf import canonical, display, normalise
+from .sysctl_conf import canonical, display, normalise, numbers
 from .tuned import THP_DEFRAG, THP_ENABLED, Tuned
 
 SYSFS = {"thp.enabled": THP_ENABLED, "thp.defrag": THP_DEFRAG}
@@ -25,6 +26,9 @@ EXCLUSIVE = {
     "vm.dirty_background_bytes": "vm.dirty_background_ratio",
 }
 """Writing the one sets the other to 0 (mm/page-writeback.c)."""
+
+NAME = re.compile(r"[^\s=*?\[\]#;/-][^\s=*?\[\]]*")
+"""A sysctl's name as it can stand in sysctl.d without meaning something else there."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,17 @@ def wishes_from(
 
 
 def _type_problem(key: str, raw: Any, origin: str) -> Problem | None:
+    parts = canonical(key).split("/")
+    if key not in SYSFS and (not NAME.fullmatch(key) or any(part in ("", ".", "..") for part in parts)):
+        allowed = "names of sysctls, such as vm.swappiness or net/ipv4/conf/eth0.1/rp_filter"
+        return Problem(key, raw, allowed, origin)
     items = raw if isinstance(raw, (list, tuple)) else [raw]
     if isinstance(raw, dict) or any(isinstance(item, (bool, dict, list)) or item is None for item in items):
-        return Problem(key, raw, "a number, a text or a list of numbers (write 0 or 1, not yes or no)", origin)
+        allowed = "a number, a text or a list of numbers (write 0 or 1, not yes or no)"
+        return Problem(key, raw, allowed, origin)
     if not items or any(not str(item).strip() or "\n" in str(item) for item in items):
         return Problem(key, raw, "a value that is not empty and has no line break", origin)
-    if str(raw).startswith(">=") and not str(raw)[2:].replace(" ", "").isdigit():
+    text = normalise(raw)
+    if text.startswith(">=") and numbers(text[2:]) is None:
         return Problem(key, raw, "whole numbers after '>='", origin)
     return None

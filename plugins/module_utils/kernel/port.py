@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from ..core import files
 from ..core.errors import NodeError
 from ..core.model import Change
 from .boot import SYSCTL_DIRS, TMPFILES_DIRS, BootFile, BootFiles, parse_tmpfiles, reading_order
+from .dropins import sysctl_file, tmpfiles_file
 from .model import KernelState, Knob, Live
-from .plan import sysctl_file, tmpfiles_file
 from .sysctl_conf import normalise, parse
 from .tuned import read_tuned
 
@@ -37,7 +38,7 @@ class KernelPort:
         return KernelState(
             live={key: self._live(Knob(key)) for key in keys},
             sysctl_boot=self._boot_files(SYSCTL_DIRS, parse, own[0]),
-            tmpfiles_boot=self._boot_files(TMPFILES_DIRS, parse_tmpfiles, own[1]),
+            tmpfiles_boot=self._boot_files(TMPFILES_DIRS, parse_tmpfiles, own[1], first_wins=True),
             tuned=read_tuned(lambda path: files.read_text(self._at(path))),
             files={path: files.read_text(self._at(path)) for path in own},
             congestion=self._congestion(),
@@ -62,7 +63,9 @@ class KernelPort:
         choices = tuple(word.strip("[]") for word in words) if "[" in text else ()
         return Live(True, chosen, writable, choices)
 
-    def _boot_files(self, directories: tuple[str, ...], parser: Any, own: str) -> BootFiles:
+    def _boot_files(
+        self, directories: tuple[str, ...], parser: Any, own: str, first_wins: bool = False
+    ) -> BootFiles:
         listing: dict[str, list[str]] = {}
         for directory in directories:
             folder = self._at(directory)
@@ -70,7 +73,7 @@ class KernelPort:
             if folder.is_dir() and not any(self._same(folder, known) for known in listing):
                 listing[directory] = [item.name for item in folder.iterdir() if item.name.endswith(".conf")]
         order = [path for path in reading_order(listing, directories) if path != own]
-        return BootFiles([BootFile(path, tuple(parser(self._content(path)))) for path in order])
+        return BootFiles([BootFile(path, tuple(parser(self._content(path)))) for path in order], first_wins)
 
     def _same(self, folder: Path, known: str) -> bool:
         return folder.samefile(self._at(known))
@@ -105,6 +108,10 @@ class KernelPort:
     def undo(self, change: Change) -> None:
         if change.key == "file":
             self._write_file(change.target, change.data["before_text"], False)
+        elif "undo_by" in change.data:
+            # The kernel refuses a 0 here; it sets one itself when the other key of the pair is written.
+            key, value = change.data["undo_by"]
+            self._write_key(replace(change, key=key, before=None), value)
         else:
             self._write_key(change, str(change.before))
 
@@ -123,14 +130,22 @@ class KernelPort:
     def _write_key(self, change: Change, value: str) -> None:
         path = self._at(Knob(change.key).path)
         try:
-            with path.open("w", encoding="utf-8") as stream:
-                stream.write(value + "\n")
+            self._put(path, f"{value}\n")
         except OSError as error:
             origin = f" (from {change.origin})" if change.origin else ""
             raise NodeError(
-                f"{change.key}: the kernel rejects {value!r}{origin}: {error.strerror}; live is {change.before!r}"
+                f"{change.key}: the kernel rejects {value!r}{origin}: {error.strerror}; "
+                f"live is {self._live(Knob(change.key)).value!r}"
             ) from error
         self.writes += 1
+
+    def _put(self, path: Path, text: str) -> None:
+        """One write(2) to a file of the kernel; it never creates one. Raises OSError."""
+        handle = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        try:
+            os.write(handle, text.encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(handle)
 
     def _write_file(self, path: str, text: str | None, edited: bool) -> None:
         place = self._at(path)

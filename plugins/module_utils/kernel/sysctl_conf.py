@@ -10,7 +10,10 @@ and one form for people, dotted where that is unambiguous, else with slashes.
 from __future__ import annotations
 
 import fnmatch
+import re
 from dataclasses import dataclass
+
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
 def canonical(name: str) -> str:
@@ -27,7 +30,10 @@ def canonical(name: str) -> str:
 
 def display(path: str) -> str:
     """The canonical path as a person writes it; `canonical(display(p)) == p`."""
-    return path if "." in path else path.replace("/", ".")
+    if "." not in path:
+        return path.replace("/", ".")
+    # Where a dot comes before any slash, a leading slash says that slashes separate.
+    return path if -1 < path.find("/") < path.find(".") else f"/{path}"
 
 
 def normalise(value: object) -> str:
@@ -38,11 +44,14 @@ def normalise(value: object) -> str:
 
 
 def numbers(value: str) -> list[int] | None:
-    """The integers of a value such as `4096 87380 6291456`, or None if it is not only integers."""
-    try:
-        return [int(part) for part in value.split()] or None
-    except ValueError:
+    """The integers of a value such as `4096 87380 6291456`, or None if it is not only integers.
+
+    Only what the kernel prints itself: it reads `010` as octal and does not know `1_000`.
+    """
+    parts = value.split()
+    if not parts or not all(NUMBER.fullmatch(part) for part in parts):
         return None
+    return [int(part) for part in parts]
 
 
 def at_least(live: str, wanted: str) -> str:
@@ -75,7 +84,7 @@ class Entry:
 def parse(text: str) -> list[Entry]:
     """The entries of a sysctl.d file in order. Lines that mean nothing to systemd-sysctl are passed over."""
     entries = []
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(re.split("\r\n?|\n", text), 1):
         line = raw.strip()
         if not line or line[0] in "#;":
             continue

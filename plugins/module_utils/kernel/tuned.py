@@ -9,7 +9,7 @@ import configparser
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .sysctl_conf import canonical, normalise
+from .sysctl_conf import at_least, canonical, normalise, numbers
 
 PROFILE_DIRS = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")
 THP_ENABLED = "/sys/kernel/mm/transparent_hugepage/enabled"
@@ -20,6 +20,7 @@ THP_DEFRAG = "/sys/kernel/mm/transparent_hugepage/defrag"
 class Tuned:
     """The active profile and the settings it holds.
 
+    sysctl, sysfs: canonical key or path → value; a leading ">" or "<" is tuned's floor or ceiling
     reapply_sysctl: tuned applies sysctl.d again after its own values, so that sysctl.d wins.
     """
 
@@ -29,7 +30,18 @@ class Tuned:
     reapply_sysctl: bool = True
 
 
-def read_tuned(read: Callable[[str], "str | None"]) -> Tuned:
+def after_tuned(held: str, value: str) -> str:
+    """What is in force once tuned has applied `held` over `value`."""
+    bound = held[1:].strip()
+    if held[:1] == ">":
+        return at_least(value, bound)
+    if held[:1] == "<":
+        have, most = numbers(value), numbers(bound)
+        return value if have and most and len(have) == len(most) == 1 and have <= most else bound
+    return held
+
+
+def read_tuned(read: Callable[[str], str | None]) -> Tuned:
     """`read(path)` gives a file's text or None. No active profile, no settings."""
     profile = (read("/etc/tuned/active_profile") or "").strip()
     if not profile:
@@ -48,7 +60,7 @@ def _reapplies(text: str) -> bool:
     return True
 
 
-def _merge_profile(found: Tuned, name: str, read: Callable[[str], "str | None"], seen: set[str]) -> None:
+def _merge_profile(found: Tuned, name: str, read: Callable[[str], str | None], seen: set[str]) -> None:
     text = next((text for text in (read(f"{d}/{name}/tuned.conf") for d in PROFILE_DIRS) if text), None)
     if text is None or name in seen:
         return
@@ -63,8 +75,8 @@ def _merge_profile(found: Tuned, name: str, read: Callable[[str], "str | None"],
         _merge_profile(found, parent, read, seen)
     for key, value in parser.items("sysctl") if parser.has_section("sysctl") else []:
         if key not in ("type", "enabled", "replace") and value is not None and "${" not in value:
-            # tuned's `=>` ("at least") arrives here as a value that begins with ">".
-            found.sysctl[canonical(key)] = normalise(value.lstrip(">"))
+            # tuned's `=>` ("at least") and `=<` ("at most") arrive here as values beginning with the sign.
+            found.sysctl[canonical(key)] = normalise(value)
     if parser.has_section("vm"):
         for option in ("transparent_hugepages", "transparent_hugepage"):
             if parser.get("vm", option, fallback=None):

@@ -1,0 +1,104 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What earlier runs left behind, made part of the plan: damaged records, journals of runs cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .errors import NodeError
+from .model import Change, Claim, Plan
+from .store import Record, Store
+
+
+def check_layer(record: Record, layer: str) -> None:
+    """One record serves one layer: raises NodeError where the owner's is another layer's."""
+    if record.layer and record.layer != layer:
+        raise NodeError(
+            f"owner {record.owner!r} already holds settings of the layer {record.layer!r} on this node; "
+            f"give the layer {layer!r} an owner of its own"
+        )
+
+
+def journal_changes(plan: Plan, old: Record) -> list[dict[str, Any]]:
+    """The changes as the journal keeps them, each with what its record said was applied before."""
+    entries = []
+    for change in plan.changes:
+        entry = {**change.as_result(), "claim": change.claim, "data": change.data}
+        if change.claim in old.claims:
+            entry["applied_before"] = old.claims[change.claim].applied
+        entries.append(entry)
+    return entries
+
+
+def as_interrupted(
+    record: Record, journal: dict[str, Any] | None, readback: Callable[[Change], Any]
+) -> Record:
+    """The record as the node is after a run that was cut off.
+
+    The record names the values of that run as applied, before they were. Where the value applied by
+    the run before is still live, that one is ours. `readback` gives the live value of a change.
+    """
+    changes = (journal or {}).get("changes")
+    claims = dict(record.claims)
+    for entry in changes if isinstance(changes, list) else []:
+        if not isinstance(entry, dict) or entry.get("claim") not in claims or "applied_before" not in entry:
+            continue
+        change = Change(
+            str(entry.get("key")),
+            entry.get("before"),
+            entry.get("after"),
+            target=str(entry.get("target", "")),
+            data=entry.get("data") or {},
+        )
+        try:
+            live = readback(change)
+        except (NodeError, OSError):
+            continue
+        claim = claims[entry["claim"]]
+        if live == entry["applied_before"] != claim.applied:
+            claims[entry["claim"]] = Claim(claim.first_seen, entry["applied_before"])
+    found = Record(record.owner, claims, record.damaged)
+    found.layer = record.layer
+    return found
+
+
+def leave_to_manager(plan: Plan, record: Record, manager: str) -> None:
+    """Report mode: what would be changed is somebody else's to change."""
+    for change in list(plan.changes):
+        if change.claim:
+            plan.withhold(change, "managed_by", manager, record.claims)
+            continue
+        plan.changes.remove(change)
+        name = f"{change.key} {change.target}".strip()
+        if name in plan.after:
+            plan.after[name] = change.before
+
+
+def plan_repairs(plan: Plan, store: Store, record: Record, interrupted: dict[str, Any] | None) -> None:
+    """A damaged record and a left-over journal are put right as part of the plan, visibly."""
+    path = str(store.record_path(record.owner))
+    if record.damaged:
+        plan.notes.append(
+            f"the owner record {path} is damaged ({record.damaged}): it is kept as {path}.damaged; "
+            "values that settings had before this collection changed them are no longer known, so "
+            "removing those settings will not bring them back"
+        )
+        plan.changes.append(
+            Change("record", "damaged", "rewritten", target=path, undo="none", why=record.damaged)
+        )
+    if interrupted is not None:
+        started = interrupted.get("started", "unknown")
+        plan.notes.append(f"a run started at {started} never finished; every key was checked again")
+        plan.changes.append(
+            Change(
+                "journal",
+                f"unfinished since {started}",
+                None,
+                target=str(store.journal_path(record.owner)),
+                undo="none",
+                why="an earlier run was cut off",
+            )
+        )
