@@ -65,11 +65,11 @@ integration: tools ## tests on a lab of their own
 molecule: tools ## every scenario, on a lab of its own: SCENARIO= for one
 	@$(STAGE) "molecule" scripts/with-lab molecule bash -ec 'for s in $(or $(SCENARIO),$(SCENARIOS)); do scripts/stage "molecule $$s" molecule test --scenario-name "$$s"; done'
 
-bench: tools ## all benchmarks in full
-	@$(STAGE) "benchmarks" .venv/bin/python -m benchmarks
+bench: tools ## all benchmarks in full, on a lab of their own
+	@$(STAGE) "benchmarks" scripts/with-lab bench .venv/bin/python -m benchmarks
 
-bench-short: tools ## all benchmarks in short form
-	@$(STAGE) "benchmarks, short" .venv/bin/python -m benchmarks --short
+bench-short: tools ## all benchmarks in short form, on a lab of their own
+	@$(STAGE) "benchmarks, short" scripts/with-lab bench .venv/bin/python -m benchmarks --short
 
 test: test-fast integration molecule bench-short ## everything; the first failure stops
 

@@ -18,7 +18,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 def _link_collection() -> Path:
     """Returns a directory that holds `ansible_collections/swarm/node` -> checkout."""
-    root = Path(tempfile.gettempdir()) / f"swarm-node-tests-{os.getuid()}-{zlib.crc32(str(CHECKOUT).encode()):08x}"
+    root = (
+        Path(tempfile.gettempdir())
+        / f"swarm-node-tests-{os.getuid()}-{zlib.crc32(str(CHECKOUT).encode()):08x}"
+    )
     link = root / "ansible_collections" / "swarm" / "node"
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink() or link.resolve() != CHECKOUT:

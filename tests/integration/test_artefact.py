@@ -14,7 +14,18 @@ import pytest
 
 from .conftest import BIN, CHECKOUT, CPU, Lab
 
-NOT_SHIPPED = ("tests/", "lab/", "molecule/", ".venv", ".cache", ".lab", "benchmarks/", "scripts/", "requirements/", ".ci/")
+NOT_SHIPPED = (
+    "tests/",
+    "lab/",
+    "molecule/",
+    ".venv",
+    ".cache",
+    ".lab",
+    "benchmarks/",
+    "scripts/",
+    "requirements/",
+    ".ci/",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +48,22 @@ def test_holds_what_runs_and_nothing_else(artefact: Path) -> None:
 
 def test_installed_it_optimises_a_node(artefact: Path, lab: Lab, tmp_path: Path) -> None:
     installed = tmp_path / "collections"
-    line = [str(BIN / "ansible-galaxy"), "collection", "install", str(artefact), "-p", str(installed), "--offline"]
+    line = [
+        str(BIN / "ansible-galaxy"),
+        "collection",
+        "install",
+        str(artefact),
+        "-p",
+        str(installed),
+        "--offline",
+    ]
     subprocess.run(line, check=True, capture_output=True, cwd=tmp_path)
+    empty = tmp_path / "ansible.cfg"
+    empty.touch()
     environment = {
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(installed),
-        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_CONFIG": str(empty),
         "ANSIBLE_CALLBACKS_ENABLED": "swarm.node.summary",
         "SWARM_NODE_REPORT_DIR": str(tmp_path / "reports"),
     }

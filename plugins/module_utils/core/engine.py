@@ -295,15 +295,24 @@ class _Transaction:
         return TransactionFailed(f"{message}; {ending}", undone, stuck)
 
     def _undo(self, change: Change) -> str:
-        """Undoes one change and looks at the result. Returns what went wrong, or ""."""
+        """Undoes one change and looks at the result. Returns what went wrong, or "".
+
+        What counts is the value in the end: a device that refuses every write refused the first one, too.
+        """
+        problem = ""
         try:
             self.layer.port.undo(change)
-            if change.verify != "readback" or change.undo != "exact":
-                return ""
-            live = self.layer.port.readback(change)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are still to be undone
-            return str(error) or type(error).__name__
-        return "" if live == change.before else f"reads back {live!r} instead of {change.before!r}"
+            problem = str(error) or type(error).__name__
+        if change.verify != "readback" or change.undo != "exact":
+            return problem
+        try:
+            live = self.layer.port.readback(change)
+        except Exception as error:  # noqa: BLE001 - likewise
+            return problem or str(error) or type(error).__name__
+        if live == change.before:
+            return ""
+        return problem or f"reads back {live!r} instead of {change.before!r}"
 
     def _restore_records(self, stuck: list[dict[str, str]]) -> None:
         """The old record comes back, unless something is not undone.

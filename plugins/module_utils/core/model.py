@@ -53,6 +53,11 @@ class Change:
         }  # fmt: skip
 
     @property
+    def before_unknown(self) -> bool:
+        """Whether a `before` of None is ignorance; where the key has a getter it means "not there"."""
+        return self.before is None and self.verify == "accepted"
+
+    @property
     def label(self) -> str:
         """The key with its target, for messages."""
         return f"{self.key} ({self.target_name or self.target})" if self.target else self.key

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -80,6 +81,9 @@ def run(module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, 
             writes=store.writes + layer.port.writes,
             **failure,
         )
+    except PermissionError as error:
+        hint = "; this needs root: run it with become" if os.geteuid() != 0 else ""
+        module.fail_json(msg=f"{error}{hint}", **failure)
     except (NodeError, OSError) as error:
         module.fail_json(msg=str(error), **failure)
     _answer(module, outcome)
@@ -88,8 +92,8 @@ def run(module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, 
 def _answer(module: AnsibleModule, outcome: Outcome) -> None:
     result = outcome.as_result()
     result["diff"] = diff_of(outcome)
-    for wish in outcome.plan.unapplied:
-        module.warn(f"{wish.key}{_on(wish)} not applied ({wish.reason}): {wish.detail}")
+    if outcome.plan.unapplied:
+        module.warn(_unapplied_warning(outcome))
     for note in outcome.plan.notes:
         if note.startswith(("a run started", "the owner record")):
             module.warn(note)
@@ -109,6 +113,15 @@ def _answer(module: AnsibleModule, outcome: Outcome) -> None:
     module.exit_json(**result)
 
 
+def _unapplied_warning(outcome: Outcome) -> str:
+    """All of it in one line, by reason: single keys with their details are in the result."""
+    keys: dict[str, list[str]] = {}
+    for wish in outcome.plan.unapplied:
+        keys.setdefault(wish.reason, []).append(f"{wish.key}{_on(wish)}")
+    reasons = "; ".join(f"{reason}: {', '.join(found)}" for reason, found in sorted(keys.items()))
+    return f"{outcome.layer}: {len(outcome.plan.unapplied)} settings not applied ({reasons})"
+
+
 def _on(wish: Any) -> str:
     return f" on {wish.target_name or wish.target}" if wish.target else ""
 
@@ -121,7 +134,7 @@ def diff_of(outcome: Outcome) -> dict[str, str]:
             value = getattr(change, side)
             whole = change.data.get(f"{side}_text")
             unit = f" {change.unit}" if change.unit and value is not None else ""
-            text = "unknown" if value is None and side == "before" else value
+            text = "unknown" if side == "before" and change.before_unknown else value
             if f"{side}_text" in change.data:
                 sides[side].append(f"{change.label}:\n{whole or ''}".rstrip("\n") + "\n")
             else:

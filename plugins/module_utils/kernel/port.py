@@ -85,7 +85,14 @@ class KernelPort:
             return ""  # A dangling or unreadable file is passed over at boot, too.
 
     def _congestion(self) -> tuple[str, ...]:
-        """Congestion controls that are loaded, and those the kernel loads when they are asked for."""
+        """Congestion controls that are loaded, and those the kernel loads when they are asked for.
+
+        In a network namespace of its own, a node may take only what the machine underneath allows
+        (net/ipv4/tcp_cong.c); there the list of the allowed ones is read-only.
+        """
+        allowed = self._at("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+        if allowed.is_file() and not os.access(allowed, os.W_OK):
+            return tuple((files.read_text(allowed) or "").split())
         available = files.read_text(self._at("/proc/sys/net/ipv4/tcp_available_congestion_control")) or ""
         release = (files.read_text(self._at("/proc/sys/kernel/osrelease")) or "").strip()
         index = files.read_text(self._at(f"/lib/modules/{release}/modules.dep")) if release else None

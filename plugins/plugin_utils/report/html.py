@@ -38,6 +38,4 @@ def _show(value: Any, none: str = "unknown") -> str:
 
 
 def _span(entry: dict[str, Any]) -> str:
-    return span(entry.get("before"), entry.get("after"), entry.get("unit", ""), limit=300).replace(
-        " -> ", " → ", 1
-    )
+    return span(entry, limit=300).replace(" -> ", " → ", 1)

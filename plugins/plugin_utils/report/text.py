@@ -9,7 +9,7 @@ caller decides whether it becomes a colour.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.swarm.node.plugins.plugin_utils.report import fold
@@ -144,8 +144,7 @@ def _layer(layer: LayerView) -> Iterator[Line]:
         yield f"     {change_text(change)}", "changed"
     for kind, count in more:
         yield f"     … and {count} more  {kind}", "changed"
-    for wish in layer.unapplied:
-        yield f"     NOT APPLIED  {unapplied_text(wish)}", "bad" if wish.get("required") else "changed"
+    yield from _unapplied(layer.unapplied)
     if layer.reboot_required:
         yield "     needs a reboot to take effect", "changed"
     if layer.still_to_change:
@@ -158,11 +157,40 @@ def _layer(layer: LayerView) -> Iterator[Line]:
         yield f"     … and {plural(len(layer.notes) - 4, 'more note')}", "dim"
 
 
+FOLDED = ("readonly", "unsupported", "not_installed")
+"""Reasons that are the same for every key: what wins or what a key needs is not lost by folding."""
+
+
+def _unapplied(wishes: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """One line a wish; several of one self-explaining reason share a line, with the first one's detail."""
+    folded: dict[str, list[Mapping[str, Any]]] = {}
+    for wish in wishes:
+        if wish.get("reason") in FOLDED and not wish.get("required"):
+            folded.setdefault(wish["reason"], []).append(wish)
+        else:
+            yield f"     NOT APPLIED  {unapplied_text(wish)}", "bad" if wish.get("required") else "changed"
+    for reason, group in sorted(folded.items()):
+        if len(group) == 1:
+            yield f"     NOT APPLIED  {unapplied_text(group[0])}", "changed"
+            continue
+        detail = clean(group[0].get("detail") or "", 160)
+        yield f"     NOT APPLIED  {len(group)} {reason.replace('_', ' ')}, such as: {detail}", "changed"
+        for start in range(0, len(group), 3):
+            yield "         " + "; ".join(_brief(wish) for wish in group[start : start + 3]), "dim"
+
+
+def _brief(wish: Mapping[str, Any]) -> str:
+    """`vm.swappiness 10 (is 60)`"""
+    words = [clean(wish.get("key", "")), wish["subject"], show(wish.get("wanted"))]
+    live = wish.get("live")
+    return " ".join(word for word in words if word) + ("" if live is None else f" (is {show(live)})")
+
+
 def change_text(change: Mapping[str, Any]) -> str:
     """`gpu.power_limit  700 -> 630 W  8 GPUs  now perf undo exact  (90%default of 700; group train)`"""
     words = [
         clean(change.get("key", "")),
-        span(change.get("before"), change.get("after"), change.get("unit", "")),
+        span(change),
     ]
     if change["subject"]:
         words.insert(2 if change["count"] > 1 else 1, change["subject"])
@@ -175,7 +203,8 @@ def unapplied_text(wish: Mapping[str, Any]) -> str:
     words = [clean(wish.get("key", ""))]
     if wish["subject"]:
         words.append(wish["subject"])
-    words.append(f"wanted {show(wish.get('wanted'))}, is {show(wish.get('live'))}")
+    live = wish.get("live")
+    words.append(f"wanted {show(wish.get('wanted'))}" + ("" if live is None else f", is {show(live)}"))
     reason = clean(wish.get("reason") or "not said").replace("_", " ")
     detail = clean(wish.get("detail") or "", 300)
     words.append(f"{reason}: {detail}" if detail else reason)

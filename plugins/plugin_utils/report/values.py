@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 DEVICE = re.compile(
@@ -53,9 +53,14 @@ def show(value: Any, none: str = "unknown", limit: int = 80) -> str:
     return clean(json.dumps(value, ensure_ascii=False, default=str, sort_keys=True), limit)
 
 
-def span(before: Any, after: Any, unit: str = "", limit: int = 80) -> str:
-    """`700 -> 630 W`; a value that goes away reads `gone`."""
-    text = f"{show(before, 'unknown', limit)} -> {show(after, 'gone', limit)}"
+def span(change: Mapping[str, Any], limit: int = 80) -> str:
+    """`700 -> 630 W`; a value that goes away reads `gone`.
+
+    No value before means that the key has no getter (`unknown`), or that it was not there (`none`).
+    """
+    before = show(change.get("before"), "unknown" if change.get("verify") == "accepted" else "none", limit)
+    after, unit = change.get("after"), change.get("unit", "")
+    text = f"{before} -> {show(after, 'gone', limit)}"
     return f"{text} {clean(unit)}" if unit and after is not None else text
 
 

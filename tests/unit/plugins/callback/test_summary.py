@@ -174,7 +174,7 @@ def test_outcomes_of_a_mixed_run(run):
     assert "NOT UNDONE  gpu.mode on GPU-6f3a0001: lost" in out
     assert "n5  stop before: another layer said no" in out
     assert "gpu: planned, not applied" in out
-    assert "gpu.power_limit  gpu 0 (H100)  unknown -> 630 W  now perf undo exact" in out
+    assert "gpu.power_limit  gpu 0 (H100)  none -> 630 W  now perf undo exact" in out
     assert "[WARNING]: swarm.node" not in done.stdout + done.stderr
 
 

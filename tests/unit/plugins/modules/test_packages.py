@@ -139,4 +139,6 @@ def test_packages_for_gpus_only_where_the_bus_shows_one(
     monkeypatch.setattr(packages, "gpus_on_pci", lambda root: ())
     assert call(name=["ethtool"], gpu_only=["ethtool"])["changes"] == []
     monkeypatch.setattr(packages, "gpus_on_pci", lambda root: ("0000:5d:00.0",))
-    assert [change["target"] for change in call(name=["ethtool"], gpu_only=["ethtool"])["changes"]] == ["ethtool"]
+    assert [change["target"] for change in call(name=["ethtool"], gpu_only=["ethtool"])["changes"]] == [
+        "ethtool"
+    ]

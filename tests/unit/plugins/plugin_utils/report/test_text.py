@@ -170,17 +170,18 @@ def test_hosts_text(names, folded):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "unit", "expected"),
+    ("before", "after", "unit", "verify", "expected"),
     [
-        (700, 630, "W", "700 -> 630 W"),
-        (None, True, "", "unknown -> true"),
-        ("x", None, "W", "x -> gone"),
-        ([1, 2], {"a": 1}, "", '1,2 -> {"a": 1}'),
-        ("", "a\nb", "", '"" -> a b'),
+        (700, 630, "W", "readback", "700 -> 630 W"),
+        (None, True, "", "readback", "none -> true"),
+        (None, [345, 1800], "MHz", "accepted", "unknown -> 345,1800 MHz"),
+        ("x", None, "W", "readback", "x -> gone"),
+        ([1, 2], {"a": 1}, "", "readback", '1,2 -> {"a": 1}'),
+        ("", "a\nb", "", "readback", '"" -> a b'),
     ],
 )
-def test_span(before, after, unit, expected):
-    assert span(before, after, unit) == expected
+def test_span(before, after, unit, verify, expected):
+    assert span({"before": before, "after": after, "unit": unit, "verify": verify}) == expected
 
 
 def test_long_values_are_cut():
