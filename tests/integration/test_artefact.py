@@ -47,8 +47,17 @@ def test_holds_what_runs_and_nothing_else(artefact: Path) -> None:
 
 
 def test_installed_it_optimises_a_node(artefact: Path, lab: Lab, tmp_path: Path) -> None:
-    installed = tmp_path / "collections"
-    line = [
+    installed, empty = tmp_path / "collections", tmp_path / "ansible.cfg"
+    empty.touch()
+    # Nothing of the checkout may be found: neither its settings nor its link.
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(installed),
+        "ANSIBLE_CONFIG": str(empty),
+        "ANSIBLE_CALLBACKS_ENABLED": "swarm.node.summary",
+        "SWARM_NODE_REPORT_DIR": str(tmp_path / "reports"),
+    }
+    galaxy = [
         str(BIN / "ansible-galaxy"),
         "collection",
         "install",
@@ -57,16 +66,7 @@ def test_installed_it_optimises_a_node(artefact: Path, lab: Lab, tmp_path: Path)
         str(installed),
         "--offline",
     ]
-    subprocess.run(line, check=True, capture_output=True, cwd=tmp_path)
-    empty = tmp_path / "ansible.cfg"
-    empty.touch()
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(installed),
-        "ANSIBLE_CONFIG": str(empty),
-        "ANSIBLE_CALLBACKS_ENABLED": "swarm.node.summary",
-        "SWARM_NODE_REPORT_DIR": str(tmp_path / "reports"),
-    }
+    subprocess.run(galaxy, check=True, capture_output=True, cwd=tmp_path, env=environment)
     done = subprocess.run(
         [str(BIN / "ansible-playbook"), "swarm.node.optimize", "-i", str(CHECKOUT / "inventories" / "lab"),
          "--limit", CPU, "--check"],
