@@ -30,7 +30,8 @@ def ssh_config(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("ssh") / "config"
     lines = []
     for node in NODES:
-        lines += [f"Host {node.name}", f"  HostName {node.address}", f"  User {node.user}", f"  IdentityFile {PATHS.key}"]
+        lines += [f"Host {node.name}", f"  HostName {node.address}", f"  User {node.user}"]
+        lines += [f"  IdentityFile {PATHS.key}"]
         lines += ["  " + option.replace("=", " ", 1) for option in ssh_options(PATHS)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(path)

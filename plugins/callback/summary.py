@@ -11,7 +11,7 @@ type: aggregate
 short_description: Says what became of every node and writes an HTML and a JSON report
 version_added: 0.1.0
 author:
-  - swarm.node contributors
+  - swarm.node contributors (@swarm-node)
 description:
   - Prints at the end of a run what changed on which nodes and why, what could not be applied, and what
     failed. Nodes with the same outcome are shown together.

@@ -109,7 +109,8 @@ def test_what_a_reboot_takes_away_comes_back(lab: Lab, first: Run) -> None:
 def test_a_role_alone_without_a_profile(lab: Lab, first: Run, tmp_path) -> None:
     book = tmp_path / "alone.yml"
     book.write_text(
-        "- hosts: cpu-1\n  gather_facts: false\n  vars: {node_profile: none, kernel_sysctl: {net.ipv4.tcp_sack: 1}}\n"
+        "- hosts: cpu-1\n  gather_facts: false\n"
+        "  vars: {node_profile: none, kernel_sysctl: {net.ipv4.tcp_sack: 1}}\n"
         "  roles: [swarm.node.kernel]\n",
         "utf-8",
     )

@@ -159,7 +159,7 @@ class Nvml:
                 self._handles[uuid] = self._call(uuid, "nvmlDeviceGetHandleByUUID", (uuid,))
             except NvmlError as error:
                 if error.code == NOT_FOUND:
-                    raise TargetLost(uuid, f"{uuid} is gone: {error}") from error
+                    raise TargetLost(uuid, f"{uuid} is gone: {error}") from None
                 raise
         return self._handles[uuid]
 

@@ -72,7 +72,12 @@ def test_what_is_no_longer_asked_for_goes_back_and_the_record_goes(node):
 
 def test_writes_counts_every_one(node, monkeypatch):
     real, seen = store_module.files.write_whole, []
-    monkeypatch.setattr(store_module.files, "write_whole", lambda *a: (seen.append(a[0]), real(*a)))
+
+    def noted(*arguments):
+        seen.append(arguments[0])
+        real(*arguments)
+
+    monkeypatch.setattr(store_module.files, "write_whole", noted)
     outcome = node.run(WISH)
     # Three keys; journal, record and log written; the journal removed.
     assert [path.parent.name for path in seen] == ["journal", "state", "changes"]
@@ -252,7 +257,7 @@ def test_a_second_process_waits_and_then_names_the_holder(tmp_path):
         [sys.executable, "-c", holder, str(tmp_path / "run/lock")], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            assert process.stdout.readline() == "held\n"
+            assert process.stdout and process.stdout.readline() == "held\n"
             started = time.monotonic()
             with pytest.raises(LockTimeout) as caught, store.lock(timeout=0.2):
                 pytest.fail("the lock was given twice")

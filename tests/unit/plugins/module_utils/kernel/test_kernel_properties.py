@@ -8,6 +8,7 @@ from __future__ import annotations
 import string
 from typing import Any
 
+from ansible_collections.swarm.node.plugins.module_utils.core.model import Claim
 from ansible_collections.swarm.node.plugins.module_utils.kernel.boot import (
     BootFile,
     BootFiles,
@@ -173,7 +174,8 @@ def test_every_plan_converges_can_be_undone_and_given_back(
     first_live, boot_text, rounds: list[tuple[Any, Any]]
 ):
     first = state(first_live, boot_text)
-    node, claims = first, {}
+    node = first
+    claims: dict[str, Claim] = {}
     for wish, word in rounds:
         found = plan(wish, node, claims, thp=word)
         after = applied(node, found)

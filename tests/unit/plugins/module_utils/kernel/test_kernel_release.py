@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.model import Claim
 from ansible_collections.swarm.node.plugins.module_utils.kernel.model import Live
 from ansible_collections.swarm.node.plugins.module_utils.kernel.plan import plan_kernel
 from kernel_cases import OURS, applied, claims_of, plan, reasons, record, state, steps, undone, values
@@ -102,7 +103,8 @@ def test_the_implied_zero_is_in_the_plan_and_not_in_the_file():
 )
 def test_from_one_of_a_pair_to_the_other_and_back_to_the_first_value(wishes):
     first = state()
-    node, claims = first, {}
+    node = first
+    claims: dict[str, Claim] = {}
     for wish in wishes:
         _found, node, claims = run(node, claims, wish)
         second = plan(wish, node, claims)
