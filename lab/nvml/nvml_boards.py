@@ -139,10 +139,12 @@ def write_module_tree(root: Path, node: Table, holders: int, *, anew: bool) -> N
     """
     module, fresh, old = root / "nvidia", root / ".nvidia.new", root / ".nvidia.old"
     root.mkdir(parents=True, exist_ok=True)
-    for path in (fresh, old):
-        shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(fresh, ignore_errors=True)
     if not number(node, "loaded"):
-        shutil.rmtree(module, ignore_errors=True)
+        # Kept aside until the next load: a file system may give a freed inode number out again at once.
+        if module.is_dir():
+            shutil.rmtree(old, ignore_errors=True)
+            module.rename(old)
         return
     target = fresh if anew or not module.is_dir() else module
     target.mkdir(exist_ok=True)
@@ -150,6 +152,7 @@ def write_module_tree(root: Path, node: Table, holders: int, *, anew: bool) -> N
         (target / name).write_text(f"{value}\n")
     if target is fresh:
         if module.is_dir():
+            shutil.rmtree(old, ignore_errors=True)
             module.rename(old)
         fresh.rename(module)
         shutil.rmtree(old, ignore_errors=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from nvml_sim import NvmlFailed, Simulator, gpu
@@ -168,3 +169,21 @@ def test_a_reset_takes_the_pending_modes(simulator: Simulator) -> None:
             simulator.reset(0)
     simulator.reset(0)
     assert simulator.gpu(0)["ecc"] == [0, 0]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_every_load_of_the_driver_has_an_inode_of_its_own(
+    simulator: Simulator, tmp_path: Path, at_once: bool
+) -> None:
+    simulator.init("t4:1")
+    simulator.node.module_tree(tmp_path / "module")
+    seen = [(tmp_path / "module/nvidia").stat().st_ino]
+    for _load in range(3):
+        if at_once:
+            simulator.reload()
+        else:
+            simulator.unload()
+            assert not (tmp_path / "module/nvidia").exists()
+            simulator.load()
+        seen.append((tmp_path / "module/nvidia").stat().st_ino)
+    assert all(one != next_one for one, next_one in zip(seen, seen[1:], strict=False))

@@ -64,10 +64,7 @@ class GpuNode:
 
     def reload_driver(self) -> None:
         """Another load of the driver, with another inode of /sys/module/nvidia, as sysfs gives it."""
-        self.sim.unload(force=True)
-        # File systems give a freed inode number out again at once, which sysfs does not.
-        (self.root / "sys/module/other").mkdir()
-        self.sim.load()
+        self.sim.reload(force=True)
 
     def uuid(self, index: int) -> str:
         return str(self.sim.gpu(index)["uuid"])
