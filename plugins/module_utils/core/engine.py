@@ -238,7 +238,8 @@ class _Transaction:
                 continue
             if live != change.after:
                 raise VerifyError(
-                    f"{change.label}: {change.after!r} was accepted, but reads back as {live!r}"
+                    f"{change.label}: {change.after!r} was accepted, but reads back as {live!r}; "
+                    "ask for a value that is kept as it is"
                 )
 
     def _lose(self, error: TargetLost) -> None:

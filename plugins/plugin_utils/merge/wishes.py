@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...module_utils.core.errors import BindError, Problem
+from ...module_utils.kernel.model import SYSFS
 from ...module_utils.kernel.sysctl_conf import canonical, display, normalise
 from . import catalogue, schema
 from .profiles import Profile
@@ -207,4 +208,19 @@ def _catalogue_problems(merged: Merged) -> list[Problem]:
         catalogue.check(key, values.get(key), merged.origins.get(key, ""), allow, trusted)
         for key in merged.named.get("kernel_sysctl", [])
     )
-    return [problem for problem in found if problem is not None]
+    return [problem for problem in found if problem is not None] + _required_problems(merged, allow)
+
+
+def _required_problems(merged: Merged, allow: bool) -> list[Problem]:
+    """A misspelt name in `kernel_required` would silently require nothing."""
+    wished = merged.named.get("kernel_sysctl", [])
+    origin = merged.origins.get("kernel_required", "")
+    problems = []
+    for name in merged.values.get("kernel_required", []):
+        key = MAPS["kernel_sysctl"](str(name))
+        if key in wished or name in SYSFS:
+            continue
+        problem = catalogue.check(key, None, origin, allow, trusted=True)
+        if problem:
+            problems.append(replace(problem, key="kernel_required", value=name))
+    return problems

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pynvml
+from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.swarm.node.plugins.modules import gpu, gpu_info
 from nvml_sim import Simulator
@@ -28,6 +29,10 @@ PYNVML = Path(pynvml.__file__).parent
 NOBODY = 65534
 MEMORY = Path("/dev/shm")
 """Hundreds of runs sync every file they write; in memory that costs nothing."""
+
+# Ansible loads its form of answers late: too late for a process that gave up root, if the checkout
+# lies in root's home, which only root can read.
+get_module_encoder("legacy", Direction.MODULE_TO_CONTROLLER)
 
 
 class Killed(Exception):
@@ -145,13 +150,13 @@ class GpuNode:
             os.dup2(writing, 1)
             sys.stdout = os.fdopen(1, "w", encoding="utf-8")
             os.environ["NVML_SIM_DIR"] = str(self.sim.directory)
-            if uid:
-                os.setgroups([])
-                os.setgid(uid)
-                os.setuid(uid)
-            if before:
-                before()
             with patch_module_args(parameters):
+                if uid:
+                    os.setgroups([])
+                    os.setgid(uid)
+                    os.setuid(uid)
+                if before:
+                    before()
                 MODULES[module].main()
         except SystemExit as end:
             code = int(end.code or 0)

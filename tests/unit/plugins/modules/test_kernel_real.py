@@ -25,6 +25,7 @@ CONGESTION = "net.ipv4.tcp_congestion_control"
 KEEPALIVE = "net.ipv4.tcp_keepalive_time"
 NAMES = (RANGE, CONGESTION, KEEPALIVE)
 KEYS = [Path("/proc/sys") / key.replace(".", "/") for key in NAMES]
+DROPINS = [Path("/etc/sysctl.d"), Path("/etc/tmpfiles.d")]
 READ_ONLY = "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && "
 
 
@@ -48,13 +49,16 @@ class Namespace:
     def __init__(self, base: Path, collections: Path) -> None:
         self.base = base
         self.collections = collections
-        for name in ("sysctl.d", "tmpfiles.d", "state", "run"):
+        for name in ("etc", "sysctl.d", "tmpfiles.d", "state", "run"):
             (base / name).mkdir()
 
     def run(self, *calls: dict[str, Any], prepare: str = "") -> list[tuple[dict[str, Any], dict[str, str]]]:
         """Per call: the module's answer, and the live values of KEYS after it."""
+        # A small Debian has neither directory: an overlay, in memory, lets them be made, and not on the host.
         script = (
-            f"set -e; mount --bind {self.base}/sysctl.d /etc/sysctl.d; mkdir -p /etc/tmpfiles.d; "
+            f"set -e; cd {self.base}/etc; mount -t tmpfs etc .; mkdir upper work; "
+            f"mount -t overlay -o lowerdir=/etc,upperdir=$PWD/upper,workdir=$PWD/work etc /etc; "
+            f"mkdir -p /etc/sysctl.d /etc/tmpfiles.d; mount --bind {self.base}/sysctl.d /etc/sysctl.d; "
             f"mount --bind {self.base}/tmpfiles.d /etc/tmpfiles.d; {prepare} "
             'for call in "$@"; do "$PYTHON" "$RUNNER" kernel "$call" || true; '
             f"cat {' '.join(map(str, KEYS))}; done"
@@ -101,9 +105,15 @@ class Namespace:
 @pytest.fixture
 def namespace(tmp_path, collections_path):
     """A namespace, and the proof that the host kept its values and files."""
-    before = [path.read_text() for path in KEYS], sorted(Path("/etc/sysctl.d").iterdir())
+    before = _host()
     yield Namespace(tmp_path, collections_path)
-    assert ([path.read_text() for path in KEYS], sorted(Path("/etc/sysctl.d").iterdir())) == before
+    assert _host() == before
+
+
+def _host() -> list[str | list[Path] | None]:
+    """The live values of KEYS, then what is in each directory of DROPINS (None: there is none)."""
+    found = [sorted(path.iterdir()) if path.is_dir() else None for path in DROPINS]
+    return [path.read_text() for path in KEYS] + found
 
 
 def test_the_life_of_a_setting_on_a_real_kernel(namespace):
@@ -136,6 +146,18 @@ def test_a_congestion_control_nobody_has(namespace):
     ((result, _live),) = namespace.run({"sysctl": {CONGESTION: "nonsense"}})
     assert [wish["reason"] for wish in result["unapplied"]] == ["unsupported"]
     assert not result["changed"]
+
+
+def test_a_congestion_control_that_is_not_for_namespaces(namespace):
+    """The kernel lets a namespace take only those the machine underneath allows: known before writing."""
+    names = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
+    allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control").read_text().split()
+    found = namespace.run(*({"sysctl": {CONGESTION: name}} for name in names))
+    for name, (result, live) in zip(names, found):
+        assert not result.get("failed"), result
+        reasons = [wish["reason"] for wish in result["unapplied"]]
+        assert reasons == ([] if name in allowed else ["unsupported"])
+        assert (live[CONGESTION] == name) or name not in allowed
 
 
 def test_a_read_only_proc_is_reported(namespace):

@@ -265,3 +265,15 @@ def test_a_target_lost_while_undoing_is_listed(node):
         node.run(WISH)
     assert {item["target"] for item in caught.value.not_undone} == {"d0"}
     assert node.devices["d1"] == FIRST["d1"]
+
+
+def test_a_device_that_refuses_every_write_is_not_said_to_be_half_changed(node):
+    def fault(called, count, change):
+        if called in ("apply", "undo") and change.key == "b":
+            raise RuntimeError("refused")
+
+    node.port.fault = fault
+    with pytest.raises(TransactionFailed, match="every change of this run was undone") as caught:
+        node.run(WISH)
+    assert (node.devices, caught.value.not_undone) == (FIRST, [])
+    assert node.fresh().run(WISH).interrupted is None

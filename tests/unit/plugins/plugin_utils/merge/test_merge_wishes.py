@@ -172,3 +172,13 @@ def test_decide_checks_types():
         with pytest.raises(BindError, match=name):
             decide([host(**{name: value})], name)
     assert decide([host(node_profile_dirs="a,b")], "node_profile_dirs").value == ["a", "b"]
+
+
+def test_a_required_key_must_be_one_that_exists():
+    (complaint,) = complaints(group(kernel_required=["vm.swapiness"]))
+    for piece in ("kernel_required", "vm.swapiness", "did you mean vm.swappiness", "group g"):
+        assert piece in complaint
+    fine = {"kernel_required": ["vm/swappiness", "thp.enabled", "vm.max_map_count"]}
+    assert values(group(**fine))["kernel_required"] == fine["kernel_required"]
+    own = {"kernel_required": ["vm.mine"], "kernel_sysctl": {"vm.mine": 1}, "kernel_allow_unknown": True}
+    assert values(group(**own))["kernel_required"] == ["vm.mine"]
