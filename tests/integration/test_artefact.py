@@ -84,3 +84,22 @@ def test_installed_it_optimises_a_node(artefact: Path, lab: Lab, tmp_path: Path)
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "reports" / "latest.html").exists()
+
+
+def test_the_repository_as_an_awx_project_installs_itself(tmp_path: Path) -> None:
+    """What AWX does on a project sync, and then the file a job template names."""
+    empty = tmp_path / "ansible.cfg"
+    empty.touch()
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "c"),
+        "ANSIBLE_CONFIG": str(empty),
+    }
+    galaxy = ["ansible-galaxy", "collection", "install", "-r", "collections/requirements.yml"]
+    play = ["ansible-playbook", "playbooks/optimize.yml", "--syntax-check", "-i", "inventories/example"]
+    for line in ([*galaxy, "-p", str(tmp_path / "c")], play):
+        command = [str(BIN / line[0]), *line[1:]]
+        done = subprocess.run(
+            command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
