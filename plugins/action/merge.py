@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,9 @@ from ..plugin_utils.merge import profiles, schema
 from ..plugin_utils.merge.levels import inventory_levels, play_level
 from ..plugin_utils.merge.resolve import EXTRA_RANK, PLAY_RANK, Level, Unrendered
 from ..plugin_utils.merge.wishes import Merged, Validator, decide, merge, unknown
+
+BATCH = re.compile(r"[1-9][0-9]*|([1-9][0-9]?|100)%")
+"""One size in `node_batches`."""
 
 GPU_OPTIONS = [setting.option for setting in SETTINGS.values()]
 
@@ -180,7 +184,15 @@ def _validators() -> dict[str, Validator]:
 
     found: dict[str, Validator] = {f"gpu_{option}": of(option) for option in GPU_OPTIONS}
     found["node_expect"] = _expect_mistakes
+    found["node_batches"] = _batch_mistakes
     return found
+
+
+def _batch_mistakes(value: list[Any]) -> list[tuple[Any, str]]:
+    """Ansible takes 0 and what is below for "all at once", and fails on words after the pre-flight."""
+    if value and all(BATCH.fullmatch(str(item)) for item in value):
+        return []
+    return [(value, "a list that is not empty, of whole numbers from 1 or shares from 1% to 100%")]
 
 
 def _expect_mistakes(value: dict[str, Any]) -> list[tuple[Any, str]]:

@@ -77,9 +77,18 @@ def _details(live: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, A
     for result in live:
         if not isinstance(result, Mapping):
             continue
+        pending = _pending(result)
         for detail in result.get("details") or []:
-            found.setdefault(str(detail["key"]), []).append(detail)
+            planned = {(detail["key"], detail.get("target", "")), detail.get("persistent")} & pending
+            found.setdefault(str(detail["key"]), []).append({**detail, "planned": bool(planned)})
     return found
+
+
+def _pending(result: Mapping[str, Any]) -> set[Any]:
+    """(key, target) of settings, and paths of files, that are not yet as the details say they will be."""
+    steps = [*(result.get("changes") or []), *(result.get("unapplied") or [])]
+    settings = {(step["key"], step.get("target", "")) for step in steps}
+    return settings | {step["target"] for step in steps if step["key"] == "file"}
 
 
 MODULE_KEYS = {"kernel_thp": "thp.enabled", "kernel_thp_defrag": "thp.defrag"}
@@ -99,6 +108,13 @@ def _live(detail: Mapping[str, Any]) -> str:
     parts = [f"{target}live {_text(detail.get('live'))}"]
     if detail.get("wanted") is not None:
         parts.append(f"wanted {_text(detail['wanted'])}")
+    if detail.get("planned"):
+        parts.append("not applied")
+        if not detail.get("owner"):
+            return ", ".join(parts)
+        path = detail.get("persistent")
+        kept = f" and kept over a reboot by {path}" if path else ""
+        return ", ".join(parts) + f"; once it is, held by {detail['owner']}{kept}"
     if detail.get("persistent"):
         parts.append(f"after a reboot {_text(detail.get('after_reboot'))} ({detail['persistent']})")
     elif "after_reboot" in detail:

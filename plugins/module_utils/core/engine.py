@@ -248,9 +248,11 @@ class _Transaction:
 
     def _finish(self) -> None:
         plan, owner = self.plan, self.request.owner
+        # What was tried on a lost target may hold once it is back: its first value stays on record.
+        tried = {item.claim: plan.claims[item.claim] for item in self.done if item.claim in plan.claims}
         for target, reason in self.lost.items():
             for change in [item for item in plan.changes if item.target == target]:
-                plan.withhold(change, "lost", reason, self.old.claims)
+                plan.withhold(change, "lost", reason, {**self.old.claims, **tried})
                 self.outcome.degraded.append(change.target_name or target)
         self.outcome.degraded = sorted(set(self.outcome.degraded))
         final = Record(owner, plan.claims)

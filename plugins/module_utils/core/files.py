@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from pathlib import Path
 def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
     """Replaces `path` so that after any interruption it is either old or new, never half.
 
-    Keeps the owner and mode of an existing file. Raises OSError; leaves no temporary file then.
+    Keeps the owner and mode of an existing file; a link is replaced, not followed. Raises OSError;
+    leaves no temporary file then.
     """
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     _sweep(path)
@@ -63,8 +65,11 @@ def _sweep(path: Path) -> None:
 
 def _copy_owner(path: Path, temporary: str, mode: int) -> None:
     try:
-        old = path.stat()
+        old = path.lstat()
     except FileNotFoundError:
+        old = None
+    if old is None or not stat.S_ISREG(old.st_mode):
+        # Of a link to /dev/null, by which files below /etc are masked, we would take 0666.
         os.chmod(temporary, mode)  # noqa: PTH101
         return
     os.chmod(temporary, old.st_mode & 0o7777)  # noqa: PTH101

@@ -12,6 +12,9 @@ from .errors import NodeError
 from .model import Change, Claim, Plan
 from .store import Record, Store
 
+FILES = ("file", "record", "journal")
+"""Keys of our own files: consequences of settings, no settings."""
+
 
 def check_layer(record: Record, layer: str) -> None:
     """One record serves one layer: raises NodeError where the owner's is another layer's."""
@@ -68,7 +71,8 @@ def as_interrupted(
 def leave_to_manager(plan: Plan, record: Record, manager: str) -> None:
     """Report mode: what would be changed is somebody else's to change."""
     for change in list(plan.changes):
-        if change.claim:
+        # What is given back has no claim any more, and is somebody's setting all the same.
+        if change.claim or change.key not in FILES:
             plan.withhold(change, "managed_by", manager, record.claims)
             continue
         plan.changes.remove(change)

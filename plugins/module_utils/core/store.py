@@ -111,15 +111,15 @@ class Store:
             self._remove(path)
 
     def other_claims(self, owner: str) -> dict[str, str]:
-        """Claim name → owner, for every other owner on this node. Damaged records claim nothing."""
+        """Claim name → owner, for every other owner on this node. Damaged records claim nothing.
+
+        Raises RecordTooNew: what such a record holds cannot be known, so any key may be taken.
+        """
         found: dict[str, str] = {}
         for path in sorted(self.state.glob("*.json")):
             if path.stem == owner:
                 continue
-            try:
-                claims = parse_record(path.stem, files.read_text(path) or "").claims
-            except RecordTooNew:
-                continue
+            claims = parse_record(path.stem, files.read_text(path) or "").claims
             found.update(dict.fromkeys(claims, path.stem))
         return found
 
@@ -168,7 +168,9 @@ class Store:
         """One transaction at a time on this node. `timeout` in seconds; raises LockTimeout."""
         self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
         path = self.run / "lock"
-        with path.open("a+", encoding="utf-8") as stream:
+        # Whoever can open the file can lock it, and so keep every run from this node: root alone.
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+") as stream:
+            os.fchmod(stream.fileno(), 0o600)
             deadline = time.monotonic() + timeout
             while True:
                 try:

@@ -55,13 +55,21 @@ class KernelPort:
             text = path.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             return Live(exists=True)
-        writable = os.access(path, os.W_OK)
+        writable = self._writable(path)
         if knob.is_sysctl:
             return Live(True, normalise(text), writable)
         words = text.split()
         chosen = next((word[1:-1] for word in words if word.startswith("[")), words[0] if words else None)
         choices = tuple(word.strip("[]") for word in words) if "[" in text else ()
         return Live(True, chosen, writable, choices)
+
+    def _writable(self, path: Path) -> bool:
+        """Whether root could write here: a check that runs without root must not take that for the node's."""
+        if os.access(path, os.W_OK):
+            return True
+        if os.geteuid() == 0:
+            return False
+        return bool(path.stat().st_mode & 0o200) and not os.statvfs(path).f_flag & os.ST_RDONLY
 
     def _boot_files(
         self, directories: tuple[str, ...], parser: Any, own: str, first_wins: bool = False
@@ -91,7 +99,7 @@ class KernelPort:
         (net/ipv4/tcp_cong.c); there the list of the allowed ones is read-only.
         """
         allowed = self._at("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
-        if allowed.is_file() and not os.access(allowed, os.W_OK):
+        if allowed.is_file() and not self._writable(allowed):
             return tuple((files.read_text(allowed) or "").split())
         available = files.read_text(self._at("/proc/sys/net/ipv4/tcp_available_congestion_control")) or ""
         release = (files.read_text(self._at("/proc/sys/kernel/osrelease")) or "").strip()

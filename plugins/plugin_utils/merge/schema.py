@@ -101,10 +101,11 @@ def _known(layers: list[str]) -> set[str]:
 def unknown_problem(name: str, layers: list[str], value: Any, origin: str) -> Problem:
     """The complaint about an unknown variable, with the nearest known one.
 
-    The variable may be another tool's and vaulted: of what is no plain scalar only the kind is said.
+    The variable may be another tool's and a secret (what comes out of a vaulted file is plain text here):
+    of its value only the kind is said.
     """
-    if value is not None and not isinstance(value, (str, int, float)):
-        value = f"a {type(value).__name__.lstrip('_')}"
+    if value is not None and not isinstance(value, (bool, int, float)):
+        value = "a text" if isinstance(value, str) else f"a {type(value).__name__.lstrip('_')}"
     near = difflib.get_close_matches(name, sorted(_known(layers)), n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}? " if near else ""
     allowed = f"{hint}an option of the role; another tool's name goes into node_ignore_variables"

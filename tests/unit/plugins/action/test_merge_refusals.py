@@ -24,6 +24,7 @@ PLAY = """
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "option": ({"gpu_power_limt": 630}, {"gpu_power_limt": "did you mean gpu_power_limit?"}),
     "node_option": ({"node_profle": "training"}, {"node_profle": "did you mean node_profile?"}),
+    "secret": ({"gpu_license_token": "s3cr3t"}, {"gpu_license_token": "node_ignore_variables"}),
     "profile": ({"node_profile": "trainin"}, {"node_profile": "training@1"}),
     "version": ({"node_profile": "training@9"}, {"node_profile": "training@1"}),
     "profile_type": ({"node_profile": ["training"]}, {"node_profile": "type str"}),
@@ -65,6 +66,8 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"node_expect": ""},
     ),
     "disruption": ({"node_max_disruption": "perff"}, {"node_max_disruption": "did you mean perf?"}),
+    "batches": ({"node_batches": [1, 0, "abc", "5%", "101%"]}, {"node_batches": "whole numbers from 1"}),
+    "no_batch": ({"node_batches": []}, {"node_batches": "not empty"}),
     "taken": ({}, {}),
     "several": (
         {
@@ -130,7 +133,12 @@ def test_refusals(answers, tmp_path):
             where = str(tmp_path / "inv" / "profiles") if host.endswith("_profile") else f"host {host}"
             assert where in problem["origin"], problem
             if problem["key"] in variables and host not in ("expect", "selector", "no_dir", "mig", "several"):
-                assert problem["value"] == variables[problem["key"]], problem
+                unknown = "an option of the role" in problem["allowed"]
+                value = variables[problem["key"]]
+                assert problem["value"] == ("a text" if unknown and isinstance(value, str) else value), (
+                    problem
+                )
+    assert "s3cr3t" not in answers.output
     assert len(answers.refused("expect")) == 4
     assert {problem["origin"].rpartition("/")[2] for problem in answers.refused("strange_profile")} == {
         "1.yml"

@@ -75,5 +75,19 @@ def test_live_details_stand_below_their_key_and_the_rest_last():
     ]
 
 
+def test_what_is_only_planned_is_not_said_to_be_so():
+    """A module that only looks says in its details how things will be."""
+    path = "/etc/sysctl.d/x"
+    held = {"persistent": path, "after_reboot": "5", "owner": "kernel"}
+    merged = {"profile": None, "explain": [entry("kernel_sysctl.vm.swappiness", 5, "host h")]}
+    kernel = {"details": [{"key": "vm.swappiness", "live": "60", "wanted": "5", **held}]}
+    once = f"once it is, held by kernel and kept over a reboot by {path}"
+    said = f"    live 60, wanted 5, not applied; {once}"
+    for step in ({"key": "vm.swappiness", "target": ""}, {"key": "file", "target": path}):
+        assert explain(merged, [{**kernel, "changes": [step]}])[-1] == said
+    assert explain(merged, [{**kernel, "unapplied": [{"key": "vm.swappiness"}]}])[-1] == said
+    assert "after a reboot 5" in explain(merged, [{**kernel, "changes": []}])[-1]
+
+
 def test_registered_as_explain():
     assert FilterModule().filters() == {"explain": explain}

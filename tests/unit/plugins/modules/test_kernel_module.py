@@ -242,3 +242,16 @@ def test_the_tree_of_these_tests_is_one_the_layer_reads(node):
     before = node.apply(check=True, **WISH)["before"]
     assert before["vm.swappiness"] == TREE["proc/sys/vm/swappiness"].strip()
     assert before["thp.enabled"] == "madvise"
+
+
+def test_a_check_without_root_plans_what_root_would_do(node, monkeypatch):
+    wishes = {"sysctl": {"vm.swappiness": 10, "net.core.rmem_max": 1048576}}
+    planned = node.apply(check=True, **wishes)
+    (node.root / "proc/sys/net/core/rmem_max").chmod(0o444)  # as in a network namespace of its own
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    answer = node.apply(check=True, **wishes)
+    assert answer["changes"][0] == planned["changes"][0]
+    assert [(wish["key"], wish["reason"]) for wish in answer["unapplied"]] == [
+        ("net.core.rmem_max", "readonly")
+    ]

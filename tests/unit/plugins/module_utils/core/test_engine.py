@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core import files
 from ansible_collections.swarm.node.plugins.module_utils.core import store as store_module
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
     LockTimeout,
@@ -156,6 +157,10 @@ def test_a_manager_s_report_does_not_claim_that_anything_was_given_back(node):
     again = node.fresh()
     outcome = again.run({}, managed_by="GPU Operator")
     assert (outcome.changed, again.devices, again.claims()) == (False, TUNED, CLAIMS)
+    given_back = {(wish.key, wish.target, wish.live, wish.wanted) for wish in outcome.plan.unapplied}
+    assert given_back == {
+        (key, name, TUNED[name][key], FIRST[name][key]) for name in WISH for key in WISH[name]
+    }
 
 
 def cut_off(node, wishes, key):
@@ -268,3 +273,27 @@ def test_a_second_process_waits_and_then_names_the_holder(tmp_path):
             process.kill()
     with store.lock(timeout=1):
         assert (tmp_path / "run/lock").read_text() == str(os.getpid())
+
+
+def test_nobody_else_can_take_the_lock(tmp_path):
+    store = Store(str(tmp_path / "state"), str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/lock").touch(mode=0o644)  # as an older version made it
+    with store.lock():
+        assert (tmp_path / "run/lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_is_replaced_and_its_target_s_mode_is_not_taken_over(tmp_path):
+    masked = tmp_path / "masked.conf"
+    masked.symlink_to("/dev/null")
+    files.write_whole(masked, "text\n")
+    assert not masked.is_symlink() and masked.read_text() == "text\n"
+    assert masked.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_newer_record_of_another_owner_stops_the_run(node, tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/other.json").write_text('{"schema": 99, "held": ["a d0"]}')
+    with pytest.raises(RecordTooNew, match="'other' has schema 99"):
+        node.run(WISH)
+    assert node.devices == FIRST
