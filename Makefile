@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Ansible refuses a locale that is not UTF-8 or not installed; ssh may bring the latter along. This one always is.
+export LC_ALL := C.UTF-8
 
 LAB := .venv/bin/python -m lab
 STAGE := scripts/stage

@@ -79,16 +79,15 @@ def _details(live: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, A
             continue
         pending = _pending(result)
         for detail in result.get("details") or []:
-            planned = {(detail["key"], detail.get("target", "")), detail.get("persistent")} & pending
-            found.setdefault(str(detail["key"]), []).append({**detail, "planned": bool(planned)})
+            waits = (detail["key"], detail.get("target", "")) in pending
+            found.setdefault(str(detail["key"]), []).append({**detail, "pending": waits})
     return found
 
 
-def _pending(result: Mapping[str, Any]) -> set[Any]:
-    """(key, target) of settings, and paths of files, that are not yet as the details say they will be."""
+def _pending(result: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """(key, target) of settings that are not as they are wished."""
     steps = [*(result.get("changes") or []), *(result.get("unapplied") or [])]
-    settings = {(step["key"], step.get("target", "")) for step in steps}
-    return settings | {step["target"] for step in steps if step["key"] == "file"}
+    return {(step["key"], step.get("target", "")) for step in steps}
 
 
 MODULE_KEYS = {"kernel_thp": "thp.enabled", "kernel_thp_defrag": "thp.defrag"}
@@ -108,13 +107,8 @@ def _live(detail: Mapping[str, Any]) -> str:
     parts = [f"{target}live {_text(detail.get('live'))}"]
     if detail.get("wanted") is not None:
         parts.append(f"wanted {_text(detail['wanted'])}")
-    if detail.get("planned"):
+    if detail.get("pending"):
         parts.append("not applied")
-        if not detail.get("owner"):
-            return ", ".join(parts)
-        path = detail.get("persistent")
-        kept = f" and kept over a reboot by {path}" if path else ""
-        return ", ".join(parts) + f"; once it is, held by {detail['owner']}{kept}"
     if detail.get("persistent"):
         parts.append(f"after a reboot {_text(detail.get('after_reboot'))} ({detail['persistent']})")
     elif "after_reboot" in detail:

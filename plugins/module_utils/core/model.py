@@ -108,8 +108,16 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Equal for equal ordered changes, on any node and at any time."""
-        text = json.dumps([change.as_result() for change in self.changes], sort_keys=True, default=str)
+        """Equal for equal ordered changes, on any node and at any time.
+
+        A device counts by its name (`gpu 0 (H100 80GB HBM3)`), which identical nodes share, not by its UUID;
+        words that explain a change do not count.
+        """
+        steps = [
+            [item.key, item.target_name or item.target, item.before, item.after, item.when, item.disruption]
+            for item in self.changes
+        ]
+        text = json.dumps(steps, default=str)
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -71,7 +71,10 @@ class GpuLayer:
         root = self.options.root
         pci = gpus_on_pci(root)
         try:
-            gpus, version = read_gpus(self.nvml, self.memory.read(), persistence_daemon_holds(root))
+            # A GPU that is lost has lost its settings, too: the others are given back all the same.
+            gpus, version = read_gpus(
+                self.nvml, self.memory.read(), persistence_daemon_holds(root), self.options.absent
+            )
         except LayerUnavailable as error:
             return NodeState(
                 pci=pci, unavailable=str(error), binding_missing=isinstance(error, BindingMissing)
@@ -100,6 +103,8 @@ class GpuLayer:
                 record,
                 "pynvml is not installed yet; this run would install it before the GPUs",
             )
+        if options.absent and not state.pci:
+            return plan_gpus({}, None, state, record, {}, True)
         wanted = bool(options.wishes or options.expect or record.claims)
         if wanted and (state.pci or options.expect):
             seen = (

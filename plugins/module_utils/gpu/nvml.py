@@ -139,12 +139,12 @@ class Nvml:
         except Unsupported:
             return None
 
-    def uuids(self) -> list[str]:
-        """UUIDs by index. Raises TargetLost naming the index of a GPU that does not answer."""
-        return [self.uuid(index) for index in range(int(self.call("nvmlDeviceGetCount")))]
+    def count(self) -> int:
+        """Number of GPUs, lost ones too. Raises NvmlError."""
+        return int(self.call("nvmlDeviceGetCount"))
 
     def uuid(self, index: int) -> str:
-        """Raises TargetLost, NvmlError."""
+        """Raises TargetLost naming the index of a GPU that does not answer; NvmlError."""
         name = f"gpu {index}"
         handle = self._call(name, "nvmlDeviceGetHandleByIndex", (index,))
         uuid = str(self._call(name, "nvmlDeviceGetUUID", (handle,)))

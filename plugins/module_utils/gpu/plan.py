@@ -146,7 +146,7 @@ class _Planner:
     def _detail(self, want: Want, live: Any) -> None:
         gpu, key = want.gpu, want.setting.key
         self.plan.details.append(
-            {
+            {  # as the node was found, whatever is planned
                 "key": key,
                 "target": gpu.uuid,
                 "target_name": gpu.label,
@@ -155,7 +155,7 @@ class _Planner:
                 "live": live,
                 "persistent": None,
                 "after_reboot": gpu.after_reboot(key),
-                "owner": self.record.owner if want.name in self.plan.claims else None,
+                "owner": self.record.owner if want.name in self.record.claims else None,
                 "origin": want.origin,
             }
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.errors import NodeError
+from ..core.errors import NodeError, TargetLost
 from .memory import Locks, known_locks
 from .nvml import Nvml
 from .presence import bus_address
@@ -22,11 +22,22 @@ REPORTS_PERSISTENCE_OFF = 595
 """From this branch on some boards say persistence is off while nvidia-persistenced holds them."""
 
 
-def read_gpus(nvml: Nvml, locks: Locks, daemon_holds: bool) -> tuple[tuple[Gpu, ...], str]:
-    """(every GPU in NVML's order, driver version). Raises TargetLost, LayerUnavailable, NvmlError."""
+def read_gpus(
+    nvml: Nvml, locks: Locks, daemon_holds: bool, without_lost: bool = False
+) -> tuple[tuple[Gpu, ...], str]:
+    """(every GPU in NVML's order, driver version). Raises TargetLost, LayerUnavailable, NvmlError.
+
+    without_lost: GPUs that do not answer are left out instead of raising TargetLost
+    """
     version = str(nvml.ask("nvmlSystemGetDriverVersion") or "")
     believed = daemon_holds and branch(version) >= REPORTS_PERSISTENCE_OFF
-    gpus = [_read_gpu(nvml, index, uuid, locks, believed) for index, uuid in enumerate(nvml.uuids())]
+    gpus = []
+    for index in range(nvml.count()):
+        try:
+            gpus.append(_read_gpu(nvml, index, nvml.uuid(index), locks, believed))
+        except TargetLost:
+            if not without_lost:
+                raise
     return tuple(gpus), version
 
 

@@ -127,10 +127,10 @@ def parse_wishes(
 
 
 def _unknown_required(required: Sequence[str], origins: Mapping[str, str]) -> list[Problem]:
-    """A misspelt `gpu.` key would silently require nothing."""
+    """A misspelt key would silently require nothing."""
     allowed = ", ".join(SETTINGS)
     return [
         Problem("required", name, allowed, origins.get("required", ""))
         for name in required
-        if name.startswith("gpu.") and name not in SETTINGS
+        if not any(name in (key, setting.variable, setting.option) for key, setting in SETTINGS.items())
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import Record
-from .boot import BootFiles
+from .boot import BootFiles, parse_tmpfiles
 from .checks import check
 from .dropins import file_changes, sysctl_file, tmpfiles_file
 from .model import CONGESTION, EXCLUSIVE, KernelState, Knob, Live, Wish
@@ -42,13 +42,9 @@ class _Planner:
         self.plan = Plan()
         self.persist: dict[str, str] = {}
         owner = record.owner
-        ours = state.files.get(sysctl_file(owner)) or ""
-        self.own_lines = {entry.key for entry in parse(ours) if entry.value is not None}
-        self.own_lines |= {
-            line.split()[1]
-            for line in (state.files.get(tmpfiles_file(owner)) or "").splitlines()
-            if line.startswith("w ")
-        }
+        entries = parse(state.files.get(sysctl_file(owner)) or "")
+        entries += parse_tmpfiles(state.files.get(tmpfiles_file(owner)) or "")
+        self.own_values = {entry.key: entry.value for entry in entries if entry.value is not None}
 
     # -- one wish
 
@@ -80,7 +76,7 @@ class _Planner:
         return at_least(other[1], wish.value) if other else wish.value
 
     def _ours(self, knob: Knob) -> bool:
-        return knob.key in self.record.claims or knob.name in self.own_lines
+        return knob.key in self.record.claims or knob.name in self.own_values
 
     def _refusal(self, wish: Wish, live: Live, target: str) -> tuple[str, str] | None:
         """(reason, detail) if the wish cannot hold on this node."""
@@ -164,7 +160,7 @@ class _Planner:
         claim = self.record.claims.get(knob.key)
         if claim:
             return claim.first_seen
-        return None if knob.name in self.own_lines else live.value
+        return None if knob.name in self.own_values else live.value
 
     def _set(self, knob: Knob, live: Live, value: str, origin: str, why: str) -> None:
         rival = EXCLUSIVE.get(knob.key, "")
@@ -182,8 +178,9 @@ class _Planner:
         )
 
     def _detail(self, wish: Wish, live: Live) -> None:
+        """The key as the node was found, whatever is planned for it."""
         knob = wish.knob
-        kept = self.persist.get(knob.key)
+        kept = self.own_values.get(knob.name)
         winner = self._boot_files(knob).winner(knob.name, self._our_file(knob), kept)
         self.plan.details.append(
             {
@@ -192,7 +189,7 @@ class _Planner:
                 "live": live.value,
                 "persistent": winner[0] if winner else None,
                 "after_reboot": winner[1] if winner else None,
-                "owner": self.record.owner if knob.key in self.plan.claims else None,
+                "owner": self.record.owner if knob.key in self.record.claims else None,
                 "origin": wish.origin,
             }
         )

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from .sysctl_conf import at_least, canonical, normalise, numbers
 
 PROFILE_DIRS = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")
+ALIVE = ("/run/tuned/tuned.pid", "/etc/systemd/system/multi-user.target.wants/tuned.service")
+"""tuned runs, or will at boot: either is enough."""
+
 THP_ENABLED = "/sys/kernel/mm/transparent_hugepage/enabled"
 THP_DEFRAG = "/sys/kernel/mm/transparent_hugepage/defrag"
 
@@ -44,7 +47,8 @@ def after_tuned(held: str, value: str) -> str:
 def read_tuned(read: Callable[[str], str | None]) -> Tuned:
     """`read(path)` gives a file's text or None. No active profile, no settings."""
     profile = (read("/etc/tuned/active_profile") or "").strip()
-    if not profile:
+    # The file stays when tuned is stopped and disabled; what counts is who acts now or at the next boot.
+    if not profile or all(read(path) is None for path in ALIVE):
         return Tuned()
     found = Tuned(profile=profile, reapply_sysctl=_reapplies(read("/etc/tuned/tuned-main.conf") or ""))
     for name in profile.split():

@@ -48,6 +48,13 @@ def test_explain_needs_the_lab_only_for_live_values(checkout: Path, live: str, l
     assert ("-e live=true" in text) is lab
 
 
+def test_no_locale_from_outside_reaches_ansible(checkout: Path) -> None:
+    command = ["make", "--silent", "--eval", "locale: ; @echo $$LC_ALL", "locale"]
+    environment = {**CLEAN, "LC_ALL": "xx_XX.ISO8859-1"}
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "C.UTF-8\n"
+
+
 def test_every_target_for_people_is_in_the_help(checkout: Path) -> None:
     done = subprocess.run(["make"], cwd=checkout, env=CLEAN, capture_output=True, text=True, check=True)
     text = done.stdout

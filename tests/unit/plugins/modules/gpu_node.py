@@ -9,6 +9,7 @@ what it did to NVML ends with it, as with a module on a real node.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import sys
@@ -29,10 +30,6 @@ PYNVML = Path(pynvml.__file__).parent
 NOBODY = 65534
 MEMORY = Path("/dev/shm")
 """Hundreds of runs sync every file they write; in memory that costs nothing."""
-
-# Ansible loads its form of answers late: too late for a process that gave up root, if the checkout
-# lies in root's home, which only root can read.
-get_module_encoder("legacy", Direction.MODULE_TO_CONTROLLER)
 
 
 class Killed(Exception):
@@ -102,6 +99,8 @@ class GpuNode:
             "run_dir": str(self.base / "run"),
             "_ansible_check_mode": check,
             "_ansible_diff": True,
+            # One that Ansible makes itself would stay: the process ends without its clean-up.
+            "_ansible_tmpdir": str(self.base),
             **options,
         }
 
@@ -151,10 +150,7 @@ class GpuNode:
             sys.stdout = os.fdopen(1, "w", encoding="utf-8")
             os.environ["NVML_SIM_DIR"] = str(self.sim.directory)
             with patch_module_args(parameters):
-                if uid:
-                    os.setgroups([])
-                    os.setgid(uid)
-                    os.setuid(uid)
+                self._become(uid)
                 if before:
                     before()
                 MODULES[module].main()
@@ -165,3 +161,17 @@ class GpuNode:
         finally:
             sys.stdout.flush()
             os._exit(code)
+
+    def _become(self, uid: int) -> None:
+        """Becomes `uid`; tests that do not run as root play root, and are anybody else as themselves."""
+        if os.geteuid() != 0:
+            if uid == 0:
+                os.environ["NVML_SIM_PRIVILEGED"] = "1"
+                os.geteuid = lambda: 0
+        elif uid != 0:
+            # A checkout below /root cannot be read from here on: late loads come first.
+            get_module_encoder("legacy", Direction.MODULE_TO_CONTROLLER)
+            ctypes.CDLL(str(self.sim.library))
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)

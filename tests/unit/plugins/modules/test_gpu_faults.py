@@ -201,3 +201,18 @@ def test_a_virtual_guest_lists_its_wishes() -> None:
     node.sim.set(0, "virtualization", 2)
     (wish,) = node.apply(power_limit=300)["unapplied"]
     assert (wish["reason"], wish["detail"][:12]) == ("unsupported", "a vGPU guest")
+
+
+def test_removal_gives_the_others_back_when_one_is_lost() -> None:
+    node = GpuNode()
+    node.apply(**NEW)
+    node.sim.lose(1)
+    gone = node.apply(state="absent")
+    assert node.values(0) == (700, False, None, None) and not node.claims()
+    assert any("is forgotten" in note for note in gone["notes"])
+
+
+@pytest.mark.parametrize("name", ["gpu.power_limt", "power_limt", "gpu_power_limt"])
+def test_a_required_key_that_does_not_exist(name: str) -> None:
+    answer = GpuNode().run(**NEW, required=[name])
+    assert answer["failed"] and name in answer["msg"] and "gpu.power_limit" in answer["msg"]

@@ -139,9 +139,19 @@ def test_a_file_that_hides_another_of_the_same_name(node):
 
 
 @pytest.mark.parametrize(
-    ("reapply", "reasons"), [("0", ["shadowed_by", "shadowed_by"]), ("1", ["shadowed_by"])]
+    ("reapply", "alive", "reasons"),
+    [
+        ("0", "run/tuned/tuned.pid", ["shadowed_by", "shadowed_by"]),
+        ("1", "run/tuned/tuned.pid", ["shadowed_by"]),
+        ("1", "etc/systemd/system/multi-user.target.wants/tuned.service", ["shadowed_by"]),
+        ("0", "", []),
+    ],
+    ids=["rules", "sysctl.d rules", "will run at boot", "stopped and disabled"],
 )
-def test_tuned_as_its_files_say(node, reapply, reasons):
+def test_tuned_as_its_files_say(node, reapply, alive, reasons):
+    if alive:
+        (node.root / alive).parent.mkdir(parents=True)
+        (node.root / alive).write_text("1\n")
     profiles = node.root / "usr/lib/tuned"
     for name, text in {
         "base": "[sysctl]\nvm.swappiness=30\nvm.max_map_count=>5\n",

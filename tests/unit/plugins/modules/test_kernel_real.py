@@ -56,7 +56,7 @@ class Namespace:
         """Per call: the module's answer, and the live values of KEYS after it."""
         # A small Debian has neither directory: an overlay, in memory, lets them be made, and not on the host.
         script = (
-            f"set -e; cd {self.base}/etc; mount -t tmpfs etc .; mkdir upper work; "
+            f"set -e; mount -t tmpfs etc {self.base}/etc; cd {self.base}/etc; mkdir upper work; "
             f"mount -t overlay -o lowerdir=/etc,upperdir=$PWD/upper,workdir=$PWD/work etc /etc; "
             f"mkdir -p /etc/sysctl.d /etc/tmpfiles.d; mount --bind {self.base}/sysctl.d /etc/sysctl.d; "
             f"mount --bind {self.base}/tmpfiles.d /etc/tmpfiles.d; {prepare} "

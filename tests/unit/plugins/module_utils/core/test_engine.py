@@ -19,7 +19,7 @@ from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
     NodeError,
     RecordTooNew,
 )
-from ansible_collections.swarm.node.plugins.module_utils.core.model import Unapplied
+from ansible_collections.swarm.node.plugins.module_utils.core.model import Change, Plan, Unapplied
 from ansible_collections.swarm.node.plugins.module_utils.core.store import KEEP_CHANGES, Store
 from engine_fakes import FIRST, MemoryLayer, Node
 
@@ -297,3 +297,12 @@ def test_a_newer_record_of_another_owner_stops_the_run(node, tmp_path):
     with pytest.raises(RecordTooNew, match="'other' has schema 99"):
         node.run(WISH)
     assert node.devices == FIRST
+
+
+def test_identical_nodes_have_one_digest_whatever_their_devices_are_called():
+    def digest(uuid: str, why: str, after: int = 2) -> str:
+        change = Change("gpu.power_limit", 1, after, target=uuid, target_name="gpu 0 (T4)", why=why)
+        return Plan([change]).digest
+
+    assert digest("GPU-1", "as asked for") == digest("GPU-2", "said in other words")
+    assert digest("GPU-1", "") != digest("GPU-1", "", after=3)

@@ -79,7 +79,7 @@ def test_a_power_limit_is_planned_with_everything_a_result_says() -> None:
     ]  # fmt: skip
     assert found.claims == {f"{POWER} GPU-aa": Claim(700, 630)}
     assert (found.before, found.after) == ({f"{POWER} GPU-aa": 700}, {f"{POWER} GPU-aa": 630})
-    assert found.details[0]["after_reboot"] == 700 and found.details[0]["owner"] == "gpu"
+    assert found.details[0]["after_reboot"] == 700 and found.details[0]["owner"] is None
 
 
 def test_what_is_so_already_is_neither_changed_nor_claimed() -> None:

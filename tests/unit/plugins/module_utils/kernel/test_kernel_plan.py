@@ -353,16 +353,20 @@ def test_after_a_lost_record_the_first_value_is_unknown():
 
 
 def test_details_tell_what_explain_shows():
-    found = plan({SWAP: 10, MAPS: ">=1", "kernel.absent": 1})
-    detail = {item["key"]: item for item in found.details}
-    assert detail[SWAP]["persistent"] == OURS
-    assert (detail[SWAP]["after_reboot"], detail[SWAP]["owner"], detail[SWAP]["origin"]) == (
-        "10",
-        "t",
-        "group g",
-    )
+    """The node as it was found: what is only planned is not said to be so."""
+
+    def told(found, *names):
+        return [{item["key"]: item for item in found.details}[SWAP][name] for name in names]
+
+    wishes = {SWAP: 10, MAPS: ">=1", "kernel.absent": 1}
+    first = plan(wishes)
+    names = ("live", "persistent", "after_reboot", "owner", "origin")
+    assert told(first, *names) == ["60", None, None, None, "group g"]
+    detail = {item["key"]: item for item in first.details}
     assert (detail[MAPS]["wanted"], detail[MAPS]["owner"]) == (">=1", None)
     assert detail["kernel.absent"]["live"] is None
+    again = plan(wishes, applied(state(), first), claims_of(first))
+    assert told(again, *names) == ["10", OURS, "10", "t", "group g"]
 
 
 def test_nothing_is_lost_between_state_and_plan():
