@@ -15,7 +15,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .engine import Layer, Outcome, Request, reconcile
+from .contract import Layer, Outcome, Request
+from .engine import reconcile
 from .errors import BindError, Interrupted, NodeError, TransactionFailed
 from .model import Plan
 from .store import RUN_DIR, STATE_DIR, Store

@@ -9,15 +9,13 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .contract import Layer, Outcome, Request
 from .errors import TargetLost, TransactionFailed, VerifyError
 from .model import Change
 from .repairs import journal_changes
 from .store import Record, Store, now
-
-if TYPE_CHECKING:
-    from .engine import Layer, Outcome, Request
 
 
 class Transaction:

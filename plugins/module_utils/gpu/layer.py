@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.engine import Port
+from ..core.contract import Port
 from ..core.errors import BindError, LayerUnavailable, NodeError, Problem
 from ..core.model import Plan
 from ..core.store import Record

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.engine import Port
+from ..core.contract import Port
 from ..core.model import Plan
 from ..core.store import Record, Store
 from .model import EXCLUSIVE, KernelState, Wish

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.swarm.node.plugins.module_utils.core.engine import Outcome, Request, reconcile
+from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
+from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import TargetLost
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Change, Claim, Plan, Unapplied
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.core.engine import Outcome, Request, reconcile
+from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
+from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Store
 from ansible_collections.swarm.node.plugins.module_utils.packages.layer import PackagesLayer
 from ansible_collections.swarm.node.plugins.module_utils.packages.model import Settings, wishes_from

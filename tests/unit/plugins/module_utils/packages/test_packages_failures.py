@@ -161,7 +161,8 @@ def test_a_signal_waits_for_apt_and_then_undoes(distribution: Distribution, tmp_
         textwrap.dedent(
             """
             import sys
-            from ansible_collections.swarm.node.plugins.module_utils.core.engine import Request, reconcile
+            from ansible_collections.swarm.node.plugins.module_utils.core.contract import Request
+            from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
             from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
             from ansible_collections.swarm.node.plugins.module_utils.core.runner import _signals_as_errors
             from ansible_collections.swarm.node.plugins.module_utils.core.store import Store
