@@ -23,14 +23,13 @@ def make(paths: LabPaths) -> None:
         public = host_key(paths, node).with_suffix(".pub").read_text(encoding="utf-8").split()
         lines.append(f"{node.name},{node.address} {public[0]} {public[1]}\n")
     paths.known_hosts.write_text("".join(lines), encoding="utf-8")
-    paths.control.mkdir(mode=0o700, exist_ok=True)
     give_to_caller(paths)
 
 
 def give_to_caller(paths: LabPaths) -> None:
-    """Under sudo: the key and the control sockets belong to the person who runs ansible."""
+    """Under sudo: the key belongs to the person who runs ansible."""
     if "SUDO_UID" in os.environ and "SUDO_GID" in os.environ:
-        for path in (paths.key, paths.known_hosts, paths.control):
+        for path in (paths.key, paths.known_hosts):
             os.chown(path, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
 
 

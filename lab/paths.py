@@ -60,11 +60,6 @@ class LabPaths:
         return self.state / "host-keys"
 
     @property
-    def control(self) -> Path:
-        """ssh's control sockets: they go with the lab, so no later lab meets a stale one."""
-        return self.state / "cp"
-
-    @property
     def cgroup(self) -> str:
         """The lab's cgroup below the root; unique also among checkouts."""
         return f"/swarm-node-lab-{self.name}-{hashlib.sha256(str(self.state).encode()).hexdigest()[:8]}"
