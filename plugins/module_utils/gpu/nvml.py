@@ -18,7 +18,6 @@ from typing import Any
 
 from ..core.errors import LayerUnavailable, NodeError, TargetLost
 
-UNINITIALIZED = 1
 INVALID_ARGUMENT = 2
 NOT_SUPPORTED = 3
 NO_PERMISSION = 4
@@ -112,10 +111,6 @@ class Nvml:
         self._handles.clear()
         with contextlib.suppress(self._binding.NVMLError):
             self._binding.nvmlShutdown()
-
-    def constant(self, name: str, fallback: int) -> int:
-        """A number the binding names; `fallback` for old bindings."""
-        return int(getattr(self._load(), name, fallback))
 
     def call(self, function: str, *arguments: Any) -> Any:
         """Calls NVML for the node. Raises NvmlError, Unsupported, NoPermission, LayerUnavailable."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 UNLOCKED = "unlocked"
 
@@ -114,9 +114,6 @@ class Clocks:
         moved = [f"{old} to {new}" for old, new in zip(asked, bound) if old != new]
         note = f"{', '.join(moved)} MHz: the next lower clock this board supports" if moved else ""
         return bound, note
-
-
-Quantity = Union[Power, Clocks, bool]
 
 
 def watts(milliwatts: int) -> int | float:
