@@ -185,6 +185,7 @@ def _validators() -> dict[str, Validator]:
     found: dict[str, Validator] = {f"gpu_{option}": of(option) for option in GPU_OPTIONS}
     found["node_expect"] = _expect_mistakes
     found["node_batches"] = _batch_mistakes
+    found["node_freeze"] = _freeze_mistakes
     return found
 
 
@@ -193,6 +194,11 @@ def _batch_mistakes(value: list[Any]) -> list[tuple[Any, str]]:
     if value and all(BATCH.fullmatch(str(item)) for item in value):
         return []
     return [(value, "a list that is not empty, of whole numbers from 1 or shares from 1% to 100%")]
+
+
+def _freeze_mistakes(value: Any) -> list[tuple[Any, str]]:
+    good = isinstance(value, (bool, str))
+    return [] if good else [(value, "true, false, or the reason in words")]
 
 
 def _expect_mistakes(value: dict[str, Any]) -> list[tuple[Any, str]]:
@@ -224,9 +230,18 @@ def _options(layer: str, merged: Merged, run: dict[str, Any]) -> dict[str, Any]:
     chosen["origins"] = _origins(layer, merged)
     chosen["max_disruption"] = merged.values.get("node_max_disruption", "perf")
     chosen["run"] = run
+    chosen["freeze"] = _freeze(merged)
     if layer == "gpu" and "node_expect" in merged.values:
         chosen["expect"] = merged.values["node_expect"]
     return chosen
+
+
+def _freeze(merged: Merged) -> str:
+    """Why the node must stay as it is, with where that was said; "" where nobody says so."""
+    reason = merged.values.get("node_freeze") or ""
+    if not reason:
+        return ""
+    return f"node_freeze ({merged.origins['node_freeze']})" + ("" if reason is True else f": {reason}")
 
 
 def _origins(layer: str, merged: Merged) -> dict[str, str]:

@@ -51,6 +51,12 @@ options:
       - Where each wish came from, by key, for messages and results. The role fills it in.
     type: dict
     default: {}
+  freeze:
+    description:
+      - If not empty, why this node must stay as it is. Nothing is changed then; what would have been
+        is listed as unapplied. A file C(freeze) in O(state_dir) does the same, and its text is the reason.
+    type: str
+    default: ''
   run:
     description:
       - Who runs this and in which job. It is kept in the node's log of changes.

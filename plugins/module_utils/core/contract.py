@@ -15,10 +15,12 @@ from .store import Record
 class Port(Protocol):
     """The only code of a layer that touches the machine."""
 
-    writes: int
+    @property
+    def writes(self) -> int:
+        """How many writes were made so far."""
 
     def apply(self, change: Change) -> None:
-        """Makes the change. May raise anything; TargetLost leaves its target out."""
+        """Makes the change. TargetLost leaves its target out, NotOffered the change; all else undoes all."""
 
     def undo(self, change: Change) -> None:
         """Puts `change.before` back, or the device's default where that is unknown."""
@@ -48,12 +50,13 @@ class Layer(Protocol):
 
 @dataclass
 class Request:
-    """How a transaction is to be run."""
+    """How a transaction is to be run. `frozen`: why nothing on this node may be changed, or ""."""
 
     owner: str
     check: bool = False
     max_disruption: str = "perf"
     managed_by: str = ""
+    frozen: str = ""
     run: dict[str, Any] = field(default_factory=dict)
 
 
@@ -66,7 +69,10 @@ class Outcome:
     plan: Plan
     writes: int = 0
     interrupted: dict[str, Any] | None = None
-    degraded: list[str] = field(default_factory=list)
+
+    @property
+    def degraded(self) -> list[str]:
+        return sorted(set(self.plan.degraded))
 
     @property
     def changed(self) -> bool:
@@ -87,6 +93,8 @@ class Outcome:
             "after": self.plan.after,
             "details": self.plan.details,
             "notes": self.plan.notes,
+            "pending": self.plan.pending,
+            "attention": self.plan.attention,
             "reboot_required": self.plan.reboot_required,
             "plan_digest": self.plan.digest,
             "writes": self.writes,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .contract import Layer, Outcome, Request
 from .model import DISRUPTIONS, Change
-from .repairs import as_interrupted, check_layer, leave_to_manager, plan_repairs
+from .repairs import as_interrupted, check_layer, leave_as_is, plan_repairs
 from .store import Store
 from .transaction import Transaction
 
@@ -23,7 +23,7 @@ def reconcile(layer: Layer, store: Store, request: Request) -> Outcome:
     Raises BindError, LayerUnavailable, RecordTooNew before any write; LockTimeout;
     TransactionFailed after a rollback. An Outcome with `missing_required` changed nothing.
     """
-    if request.check or request.managed_by:
+    if request.check or request.managed_by or request.frozen:
         return _planned(layer, store, request)
     with store.lock():
         outcome = _planned(layer, store, request)
@@ -47,8 +47,9 @@ def _planned(layer: Layer, store: Store, request: Request) -> Outcome:
             f"needs {change.disruption}, allowed is {request.max_disruption} (node_max_disruption)",
             record.claims,
         )
-    if request.managed_by:
-        leave_to_manager(plan, record, request.managed_by)
+    if request.managed_by or request.frozen:
+        reason = "managed_by" if request.managed_by else "frozen"
+        leave_as_is(plan, record, reason, request.managed_by or request.frozen)
     else:
         plan_repairs(plan, store, record, interrupted)
     return Outcome(layer.name, request.owner, plan, interrupted=interrupted)

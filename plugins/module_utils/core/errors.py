@@ -51,6 +51,10 @@ class TargetLost(NodeError):
         super().__init__(message)
 
 
+class NotOffered(NodeError):
+    """The device certainly does not do this and did nothing. What was wished is unapplied, no failure."""
+
+
 class RecordTooNew(NodeError):
     """The owner record was written by a newer version of the collection."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 DISRUPTIONS = ("none", "perf", "node_jobs", "peer_jobs", "reboot")
@@ -96,6 +96,11 @@ class Plan:
     claims: the owner record as it should be once the plan is applied, by claim name.
     before/after: live values of every wished key, `after` as it will be.
     details: per key, what `explain` shows: live, wanted, persistent, after_reboot, owner.
+    pending: what was set and waits for something to take effect: key, target, target_name, live, after,
+        when, detail. Listed by every run until it has happened.
+    attention: what is wrong with the hardware whatever is wished: target, target_name, what, detail, severity
+        (`warning` or `critical`).
+    degraded: targets that were left out because they do not work; the host fails, the others are changed.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -105,6 +110,9 @@ class Plan:
     after: dict[str, Any] = field(default_factory=dict)
     details: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    attention: list[dict[str, Any]] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -122,7 +130,17 @@ class Plan:
 
     @property
     def reboot_required(self) -> bool:
-        return any(change.when == "reboot" for change in self.changes)
+        waiting = [change.when for change in self.changes] + [item["when"] for item in self.pending]
+        return "reboot" in waiting
+
+    def extend(self, other: Plan) -> None:
+        """Takes over everything of another part's plan."""
+        for item in fields(self):
+            mine, theirs = getattr(self, item.name), getattr(other, item.name)
+            if isinstance(mine, dict):
+                mine.update(theirs)
+            else:
+                mine.extend(theirs)
 
     def withhold(self, change: Change, reason: str, detail: str, known: dict[str, Claim]) -> None:
         """Takes a change out of the plan and says why; its claim falls back to what it was."""

@@ -68,12 +68,12 @@ def as_interrupted(
     return found
 
 
-def leave_to_manager(plan: Plan, record: Record, manager: str) -> None:
-    """Report mode: what would be changed is somebody else's to change."""
+def leave_as_is(plan: Plan, record: Record, reason: str, detail: str) -> None:
+    """Nothing is changed: the layer is somebody else's (`managed_by`), or the node is frozen (`frozen`)."""
     for change in list(plan.changes):
         # What is given back has no claim any more, and is somebody's setting all the same.
         if change.claim or change.key not in FILES:
-            plan.withhold(change, "managed_by", manager, record.claims)
+            plan.withhold(change, reason, detail, record.claims)
             continue
         plan.changes.remove(change)
         name = f"{change.key} {change.target}".strip()

@@ -32,6 +32,7 @@ COMMON_ARGUMENTS: dict[str, Any] = {
     },
     "required": {"type": "list", "elements": "str", "default": []},
     "origins": {"type": "dict", "default": {}},
+    "freeze": {"type": "str", "default": ""},
     "run": {"type": "dict", "default": {}},
     "state_dir": {"type": "path", "default": STATE_DIR},
     "run_dir": {"type": "path", "default": RUN_DIR},
@@ -68,6 +69,7 @@ def run(module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, 
                 check=module.check_mode,
                 max_disruption=params["max_disruption"],
                 managed_by=_manager(layer, params["manage"]),
+                frozen=params["freeze"] or store.frozen(),
                 run=params["run"],
             )
             outcome = reconcile(layer, store, request)
@@ -107,8 +109,8 @@ def _answer(module: AnsibleModule, outcome: Outcome) -> None:
         )
     if outcome.degraded:
         module.fail_json(
-            msg=f"degraded: {', '.join(outcome.degraded)} went away half-way; "
-            "the others have their new state",
+            msg=f"degraded: {', '.join(outcome.degraded)} left out, as it does not work; "
+            "everything else is as asked for",
             **result,
         )
     module.exit_json(**result)

@@ -6,6 +6,7 @@
 <state>/<owner>.json            first-seen and applied values, one file per owner
 <state>/journal/<owner>.json    there only while a transaction runs
 <state>/changes/<time>-<owner>.json   what was applied, newest KEEP_CHANGES kept
+<state>/freeze                  while it is there, nothing on this node is changed; its text says why
 <run>/lock                      one run at a time
 """
 
@@ -89,6 +90,14 @@ class Store:
         self.writes = 0
         self._aside: list[Path] = []
         self._logged: Path | None = None
+
+    def frozen(self) -> str:
+        """Why nothing on this node may be changed, or "". Raises OSError."""
+        path = self.state / "freeze"
+        text = files.read_text(path)
+        if text is None:
+            return ""
+        return f"{path}: {' '.join(text.split()) or 'no reason given'}"
 
     # -- owner records
 

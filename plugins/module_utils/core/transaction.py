@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .contract import Layer, Outcome, Request
-from .errors import TargetLost, TransactionFailed, VerifyError
+from .errors import NotOffered, TargetLost, TransactionFailed, VerifyError
 from .model import Change
 from .repairs import journal_changes
 from .store import Record, Store, now
@@ -32,6 +32,7 @@ class Transaction:
         self.old = store.load(request.owner)
         self.done: list[Change] = []
         self.lost: dict[str, str] = {}
+        self.unoffered: list[tuple[Change, str]] = []
         self.current: Change | None = None
 
     def run(self) -> None:
@@ -80,6 +81,11 @@ class Transaction:
                 self.layer.port.apply(change)
             except TargetLost as error:
                 self._lose(error)
+            except NotOffered as error:
+                if change.required:
+                    raise
+                self.done.remove(change)
+                self.unoffered.append((change, str(error)))
             self.current = None
 
     def _verify(self) -> None:
@@ -109,8 +115,9 @@ class Transaction:
         for target, reason in self.lost.items():
             for change in [item for item in plan.changes if item.target == target]:
                 plan.withhold(change, "lost", reason, {**self.old.claims, **tried})
-                self.outcome.degraded.append(change.target_name or target)
-        self.outcome.degraded = sorted(set(self.outcome.degraded))
+                plan.degraded.append(change.target_name or target)
+        for change, reason in self.unoffered:
+            plan.withhold(change, "unsupported", reason, self.old.claims)
         final = Record(owner, plan.claims)
         if final.claims != self.store.load(owner).claims:
             self.store.save(final, self.layer.name)

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from ..core.managed_files import file_change
 from ..core.model import Change
 from .boot import render_tmpfiles
 from .model import EXCLUSIVE, Knob
@@ -38,16 +37,9 @@ def file_changes(
         if (live or "") == wanted:
             continue
         edited = live is not None and live != expected
-        changes.append(
-            Change(
-                "file",
-                _digest(live),
-                _digest(wanted or None),
-                target=path,
-                data={"before_text": live, "after_text": wanted or None, "edited": edited},
-                why="edited by hand" if edited else "so that the settings survive a reboot",
-            )
-        )
+        change = file_change(path, live, wanted or None, edited, "so that the settings survive a reboot")
+        if change:
+            changes.append(change)
     return changes
 
 
@@ -61,9 +53,3 @@ def _texts(owner: str, values: dict[str, str]) -> tuple[str, str]:
     sysfs = {Knob(key).path: value for key, value in own.items() if not Knob(key).is_sysctl}
     return render(owner, sysctls), render_tmpfiles(owner, sysfs)
 
-
-def _digest(text: str | None) -> str | None:
-    """What stands for a file's content in results: short, and equal for equal content."""
-    if text is None:
-        return None
-    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]

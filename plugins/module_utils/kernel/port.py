@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from ..core import files
 from ..core.errors import NodeError
+from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
 from .boot import SYSCTL_DIRS, TMPFILES_DIRS, BootFile, BootFiles, parse_tmpfiles, reading_order
 from .dropins import sysctl_file, tmpfiles_file
@@ -27,8 +27,12 @@ class KernelPort:
 
     def __init__(self, root: str = "/", state_dir: str = "/var/lib/swarm_node") -> None:
         self.root = Path(root)
-        self.edited = Path(state_dir) / "edited"
-        self.writes = 0
+        self.files = FilePort(self.root, state_dir)
+        self.keys_written = 0
+
+    @property
+    def writes(self) -> int:
+        return self.keys_written + self.files.writes
 
     # -- reading
 
@@ -115,14 +119,14 @@ class KernelPort:
 
     def apply(self, change: Change) -> None:
         """Writes one key or one file. Raises NodeError naming key, value and origin."""
-        if change.key == "file":
-            self._write_file(change.target, change.data["after_text"], change.data["edited"])
+        if change.key == FILE:
+            self.files.apply(change)
         else:
             self._write_key(change, str(change.after))
 
     def undo(self, change: Change) -> None:
-        if change.key == "file":
-            self._write_file(change.target, change.data["before_text"], False)
+        if change.key == FILE:
+            self.files.undo(change)
         elif "undo_by" in change.data:
             # The kernel refuses a 0 here; it sets one itself when the other key of the pair is written.
             key, value = change.data["undo_by"]
@@ -134,12 +138,8 @@ class KernelPort:
         """Nothing stays open."""
 
     def readback(self, change: Change) -> Any:
-        if change.key == "file":
-            wanted, text = change.data, files.read_text(self._at(change.target))
-            for side in ("after", "before"):
-                if text == wanted[f"{side}_text"]:
-                    return getattr(change, side)
-            return "other content"
+        if change.key == FILE:
+            return self.files.readback(change)
         return self._live(Knob(change.key)).value
 
     def _write_key(self, change: Change, value: str) -> None:
@@ -152,7 +152,7 @@ class KernelPort:
                 f"{change.key}: the kernel rejects {value!r}{origin}: {error.strerror}; "
                 f"live is {self._live(Knob(change.key)).value!r}"
             ) from error
-        self.writes += 1
+        self.keys_written += 1
 
     def _put(self, path: Path, text: str) -> None:
         """One write(2) to a file of the kernel; it never creates one. Raises OSError."""
@@ -161,18 +161,6 @@ class KernelPort:
             os.write(handle, text.encode("utf-8", "surrogateescape"))
         finally:
             os.close(handle)
-
-    def _write_file(self, path: str, text: str | None, edited: bool) -> None:
-        place = self._at(path)
-        if edited:
-            copy = self.edited / f"{place.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-            files.write_whole(copy, files.read_text(place) or "", 0o600)
-            self.writes += 1
-        if text is None:
-            files.remove(place)
-        else:
-            files.write_whole(place, text)
-        self.writes += 1
 
 
 def keys_to_read(wished: Iterable[str], claimed: Iterable[str], exclusive: dict[str, str]) -> list[str]:

@@ -36,6 +36,7 @@ NODE_OPTIONS: dict[str, dict[str, Any]] = {
     "node_trusted_tenancy": {"type": "bool"},
     "node_ignore_variables": {"type": "list", "elements": "str"},
     "node_batches": {"type": "list"},
+    "node_freeze": {"type": "raw"},
 }
 """Variables that belong to no single layer; docs/variables.md describes them."""
 
