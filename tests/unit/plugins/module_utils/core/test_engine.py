@@ -306,3 +306,47 @@ def test_identical_nodes_have_one_digest_whatever_their_devices_are_called():
 
     assert digest("GPU-1", "as asked for") == digest("GPU-2", "said in other words")
     assert digest("GPU-1", "") != digest("GPU-1", "", after=3)
+
+
+def test_a_frozen_node_stays_as_it_is_and_says_what_it_would_change(node):
+    outcome = node.run(WISH, frozen="a trial runs")
+    assert (outcome.changed, outcome.writes, node.devices) == (False, 0, FIRST)
+    assert {(wish.key, wish.reason, wish.detail) for wish in outcome.plan.unapplied} == {
+        ("a", "frozen", "a trial runs"),
+        ("b", "frozen", "a trial runs"),
+    }
+    assert not (node.base / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("moving  to\nrack 7\n", "moving to rack 7"), ("", "no reason given")]
+)
+def test_the_file_that_freezes_a_node(node, text, reason):
+    assert node.store.frozen() == ""
+    path = node.base / "state" / "freeze"
+    path.parent.mkdir()
+    path.write_text(text)
+    assert node.store.frozen() == f"{path}: {reason}"
+
+
+def test_what_waits_for_a_reboot_is_said_by_every_run(node):
+    layer = MemoryLayer(node.port, {})
+    planned = Plan(pending=[{"key": "ecc", "target": "d0", "when": "reboot"}])
+    layer.plan = lambda *_arguments: planned
+    outcome = node.run_layer(layer)
+    assert not outcome.changed and outcome.as_result()["reboot_required"]
+    assert outcome.as_result()["pending"] == planned.pending
+
+
+def test_a_target_that_did_not_work_from_the_start_is_degraded(node):
+    layer = MemoryLayer(node.port, {"d1": {"a": 10}})
+    plan = layer.plan
+
+    def with_lost(*arguments):
+        found = plan(*arguments)
+        found.degraded = ["d0", "d0"]
+        return found
+
+    layer.plan = with_lost
+    outcome = node.run_layer(layer)
+    assert outcome.degraded == ["d0"] and node.devices["d1"]["a"] == 10

@@ -12,9 +12,13 @@ import threading
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core import store as store_module
-from ansible_collections.swarm.node.plugins.module_utils.core.errors import TargetLost, TransactionFailed
+from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
+    NotOffered,
+    TargetLost,
+    TransactionFailed,
+)
 from ansible_collections.swarm.node.plugins.module_utils.core.runner import _signals_as_errors
-from engine_fakes import FIRST, Node
+from engine_fakes import FIRST, MemoryLayer, Node
 
 WISH = {"d0": {"a": 10, "b": 20}, "d1": {"a": 10}}
 OTHER = {"d0": {"a": 11, "b": 20}, "d1": {"b": 30}}
@@ -291,3 +295,29 @@ def test_what_was_done_to_a_lost_target_can_be_given_back_once_it_is_there_again
     assert node.devices["d0"]["a"] == WISH["d0"]["a"]
     node.fresh().run({})
     assert node.devices == FIRST
+
+
+def test_what_a_device_does_not_offer_is_left_out_and_the_rest_stays(node):
+    def fault(called, count, change):
+        if (called, count) == ("apply", 1):
+            raise NotOffered("the device has no a")
+
+    node.port.fault = fault
+    outcome = node.run(WISH)
+    assert [(wish.key, wish.target, wish.reason, wish.detail) for wish in outcome.plan.unapplied] == [
+        ("a", "d0", "unsupported", "the device has no a")
+    ]
+    assert node.devices == {"d0": {"a": 1, "b": 20}, "d1": {"a": 10, "b": 2}}
+    assert set(node.claims()) == {"b d0", "a d1"}
+    assert node.store.unfinished("o") is None
+
+
+def test_a_required_key_that_is_not_offered_undoes_everything(node):
+    def fault(called, count, change):
+        if (called, count) == ("apply", 3):
+            raise NotOffered("the device has no a")
+
+    node.port.fault = fault
+    with pytest.raises(TransactionFailed, match="the device has no a"):
+        node.run_layer(MemoryLayer(node.port, WISH, required=True))
+    assert node.devices == FIRST and node.claims() == {}
