@@ -1,7 +1,7 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Eight simulated GPUs in one call of swarm.node.gpu: its time per GPU.
+"""Eight and sixteen simulated GPUs in one call of swarm.node.gpu: its time per GPU.
 
 There is no peer: what people use instead calls nvidia-smi, and the simulator has none. A ping in the same
 play says what Ansible itself costs.
@@ -18,10 +18,12 @@ from benchmarks import node
 from benchmarks.ansible_run import Playbooks, Task
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Row, Samples, samples
+from lab.spec import DRIVER_VERSION
 
 NODE = "h100-1"
-GPUS = 8
-NAME = f"gpu, {GPUS} simulated GPUs"
+COUNTS = (8, 16)
+OWN_COUNT = 8
+"""What the node has in the lab, and has again afterwards."""
 OWNER = "bench"
 POWER_W = 630
 CLOCKS_MHZ = [1200, 1980]
@@ -30,15 +32,6 @@ PING: dict[str, Any] = {"name": "ping", "ansible.builtin.ping": {}}
 SETUP: dict[str, Any] = {
     "name": "setup",
     "swarm.node.packages": {"name": ["python3-pynvml"], "provides": {"python3-pynvml": "pynvml"}},
-}
-SET: dict[str, Any] = {
-    "name": "gpu",
-    "swarm.node.gpu": {
-        "owner": OWNER,
-        "power_limit": POWER_W,
-        "graphics_clocks": f"{CLOCKS_MHZ[0]}-{CLOCKS_MHZ[1]}",
-        "expect": {"count": GPUS},
-    },
 }
 GIVE_BACK: dict[str, Any] = {"name": "back", "swarm.node.gpu": {"owner": OWNER, "state": "absent"}}
 
@@ -68,14 +61,30 @@ def require_boards(found: Boards, wanted: Boards, when: str) -> None:
         raise BenchmarkError(f"{NODE}: boards {when} are {found}, should be {wanted}")
 
 
-def check(task: Task, trips: int, first: bool) -> None:
+def setting(gpus: int) -> dict[str, Any]:
+    """The task that is measured."""
+    clocks = f"{CLOCKS_MHZ[0]}-{CLOCKS_MHZ[1]}"
+    options = {"owner": OWNER, "power_limit": POWER_W, "graphics_clocks": clocks, "expect": {"count": gpus}}
+    return {"name": "gpu", "swarm.node.gpu": options}
+
+
+def give_boards(gpus: int) -> None:
+    """Makes the node one with that many boards, as installed."""
+    node.sh(
+        NODE,
+        f"nvml-sim init --boards h100:{gpus} --driver {DRIVER_VERSION}"
+        " && systemctl restart swarm-lab-boot.service",
+    )
+
+
+def check(task: Task, gpus: int, trips: int, first: bool) -> None:
     """One round trip beside the ping's; the second run does nothing. Raises BenchmarkError."""
     result = task.only()
     seen = (trips, result["changed"], result["unapplied"])
     if seen != (2, first, []):
         raise BenchmarkError(f"swarm.node.gpu and a ping: (round trips, changed, unapplied) is {seen}")
-    if first and result["changes"] < 2 * GPUS:
-        raise BenchmarkError(f"swarm.node.gpu: {result['changes']} changes for {GPUS} GPUs")
+    if first and result["changes"] < 2 * gpus:
+        raise BenchmarkError(f"swarm.node.gpu: {result['changes']} changes for {gpus} GPUs")
     if not first and (result["changes"], result["writes"]) != (0, 0):
         raise BenchmarkError(f"second run: {result['changes']} changes, {result['writes']} writes")
 
@@ -84,29 +93,36 @@ def benchmark(playbooks: Playbooks, repetitions: int, say: Callable[[str], None]
     """Sets, looks again, gives back. Raises BenchmarkError."""
     say("gpu: installing pynvml on the node")
     playbooks.run(NODE, [SETUP])
-    before = boards()
-    wanted: Boards = [(POWER_W * 1000, CLOCKS_MHZ)] * GPUS
-    if len(before) != GPUS or any(now == then for now, then in zip(before, wanted, strict=True)):
-        raise BenchmarkError(f"{NODE}: the benchmark needs {GPUS} GPUs that are not yet set; found {before}")
-    times = Times()
-    try:
-        for number in range(1, repetitions + 1):
-            say(f"gpu {number}/{repetitions}: swarm.node.gpu")
-            _repetition(playbooks, times, wanted)
+    found: list[Row] = []
+    for gpus in COUNTS:
+        try:
+            give_boards(gpus)
+            found += rows(gpus, _measured(playbooks, gpus, repetitions, say))
+        finally:
             playbooks.run(NODE, [GIVE_BACK])
-            require_boards(boards(), before, "after giving back")
-    except BaseException:
+            give_boards(OWN_COUNT)
+    return found
+
+
+def _measured(playbooks: Playbooks, gpus: int, repetitions: int, say: Callable[[str], None]) -> Times:
+    before = boards()
+    if len(before) != gpus or any(board == (POWER_W * 1000, CLOCKS_MHZ) for board in before):
+        raise BenchmarkError(f"{NODE}: the benchmark needs {gpus} GPUs that are not yet set; found {before}")
+    times = Times()
+    for number in range(1, repetitions + 1):
+        say(f"gpu, {gpus} boards, {number}/{repetitions}: swarm.node.gpu")
+        _repetition(playbooks, times, gpus)
         playbooks.run(NODE, [GIVE_BACK])
-        raise
-    return rows(times)
+        require_boards(boards(), before, "after giving back")
+    return times
 
 
-def _repetition(playbooks: Playbooks, times: Times, wanted: Boards) -> None:
+def _repetition(playbooks: Playbooks, times: Times, gpus: int) -> None:
     for first, seconds in ((True, times.apply), (False, times.same)):
-        run = playbooks.run(NODE, [PING, SET])
+        run = playbooks.run(NODE, [PING, setting(gpus)])
         ping, task = run.tasks
-        check(task, run.trips, first)
-        require_boards(boards(), wanted, "after the task")
+        check(task, gpus, run.trips, first)
+        require_boards(boards(), [(POWER_W * 1000, CLOCKS_MHZ)] * gpus, "after the task")
         seconds.append(task.seconds)
         times.ping.append(ping.seconds)
         if first:
@@ -114,16 +130,17 @@ def _repetition(playbooks: Playbooks, times: Times, wanted: Boards) -> None:
             times.writes.append(float(task.only()["writes"]))
 
 
-def rows(times: Times) -> list[Row]:
+def rows(gpus: int, times: Times) -> list[Row]:
     """The lines of the table, in ms."""
+    name = f"gpu, {gpus} simulated GPUs"
     return [
-        Row(NAME, "apply: task, per GPU", "ms", _per_gpu(times.apply), digits=0),
-        Row(NAME, "no change: task, per GPU", "ms", _per_gpu(times.same), digits=0),
-        Row(NAME, "ping in the same runs, per task", "ms", samples([1e3 * s for s in times.ping]), digits=0),
-        Row(NAME, "apply: round trips", "", samples(times.trips), digits=0),
-        Row(NAME, "apply: writes, records included", "", samples(times.writes), digits=0),
+        Row(name, "apply: task, per GPU", "ms", _per_gpu(times.apply, gpus), digits=0),
+        Row(name, "no change: task, per GPU", "ms", _per_gpu(times.same, gpus), digits=0),
+        Row(name, "ping in the same runs, per task", "ms", samples([1e3 * s for s in times.ping]), digits=0),
+        Row(name, "apply: round trips", "", samples(times.trips), digits=0),
+        Row(name, "apply: writes, records included", "", samples(times.writes), digits=0),
     ]
 
 
-def _per_gpu(seconds: list[float]) -> Samples:
-    return samples([1000 * value / GPUS for value in seconds])
+def _per_gpu(seconds: list[float], gpus: int) -> Samples:
+    return samples([1000 * value / gpus for value in seconds])

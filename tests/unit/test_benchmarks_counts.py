@@ -62,7 +62,7 @@ NO_LOOP = {**RESULT, "items": [False] * 40}
 
 
 def check_gpu(run: Run, first: bool) -> None:
-    gpu.check(run.only(), run.trips, first)
+    gpu.check(run.only(), 8, run.trips, first)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,6 @@ def test_rows_of_the_kernel_benchmark() -> None:
 
 def test_time_per_gpu() -> None:
     times = gpu.Times(apply=[0.8], same=[0.4], ping=[0.3, 0.3], trips=[1], writes=[36])
-    shown = [(row.measure, row.cells()[3]) for row in gpu.rows(times)]
+    shown = [(row.measure, row.cells()[3]) for row in gpu.rows(8, times)]
     assert shown[0] == ("apply: task, per GPU", "100")
     assert shown[1] == ("no change: task, per GPU", "50")
