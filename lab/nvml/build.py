@@ -119,7 +119,7 @@ def compile_library(work: Path, header: Path, *extra: str) -> None:
     (work / "stubs.c").write_text(stub_source(missing))
     run("gcc", *FLAGS, *extra, *include, "-c", work / "stubs.c", "-o", work / "stubs.o")
     link = ("-shared", "-Wl,-z,defs", "-Wl,-z,now", f"-Wl,-soname,{SONAME}")
-    run("gcc", *link, "-o", work / SONAME, *objects, work / "stubs.o", "-pthread")
+    run("gcc", *link, "-o", work / SONAME, *objects, work / "stubs.o", "-pthread", "-lm")
     (work / "functions.txt").write_text(
         "".join(f"{name}\n" for name in sorted({*declared, "nvmlErrorString"}))
     )

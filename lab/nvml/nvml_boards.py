@@ -1,7 +1,7 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a simulated node has: board files, PCI places, NUMA nodes, and its directory trees."""
+"""What a simulated node has: board files, PCI places, NUMA nodes, and the tree of its driver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import shutil
 import uuid
 from pathlib import Path
 
-from nvml_state import SimError, Store, Table, number, parse_table
+from nvml_state import SimError, Table, number, parse_table
+from nvml_topology import FIRST_NVSWITCH_BUS, nvlink_remotes, pci_paths
 
 BOARDS = Path(__file__).resolve().parent / "boards"
 # PCI buses of an eight-GPU machine; more GPUs go to the next PCI domain.
@@ -74,8 +75,10 @@ def host_nodes() -> int:
     return len(list(NODES.glob("node[0-9]*"))) or 1
 
 
-def make_boards(names: list[str], numa_nodes: int, seed: str | None) -> list[Table]:
-    """One table per GPU: its board with UUID, serial number, PCI place and NUMA node of its own."""
+def make_boards(
+    names: list[str], numa_nodes: int, seed: str | None, topology: str = "node", nvlink: str = "auto"
+) -> list[Table]:
+    """One table per GPU: its board with UUID, serial number, place and wiring of its own."""
     source = random.Random(seed)
     boards = []
     for index, name in enumerate(names):
@@ -93,42 +96,17 @@ def make_boards(names: list[str], numa_nodes: int, seed: str | None) -> list[Tab
             numa_node=str(node),
             cpus=cpu_list(node, numa_nodes),
         )
+        if number(board, "no_serial"):
+            del board["serial"]
         if number(board, "coherent"):
             board["own_numa_node"] = str(numa_nodes + index)
         boards.append(board)
+    for board, path, remotes in zip(boards, pci_paths(boards, topology), nvlink_remotes(boards, nvlink)):
+        board.update(pci_path=path, nvlink_remotes=remotes, nvswitch_bus=hex(FIRST_NVSWITCH_BUS))
+        board["nvlink_switched"] = str(int(remotes.startswith("s")))
+        board.setdefault("fabric_cluster_uuid", str(uuid.UUID(int=0)))
+        board.setdefault("fabric_clique_id", "0")
     return boards
-
-
-def pci_address(board: Table) -> str:
-    """The name the kernel gives the device, such as 0000:1b:00.0."""
-    domain, bus, slot = (number(board, f"pci_{part}") for part in ("domain", "bus", "slot"))
-    return f"{domain:04x}:{bus:02x}:{slot:02x}.0"
-
-
-def write_pci_tree(store: Store, root: Path) -> list[str]:
-    """Writes a tree shaped like /sys/bus/pci/devices; returns the addresses. Other devices stay."""
-    root.mkdir(parents=True, exist_ok=True)
-    boards = [store.gpu(index, "board") for index in range(store.gpu_count())]
-    addresses = [pci_address(board) for board in boards]
-    for path in root.iterdir():
-        vendor = path / "vendor"
-        if path.name not in addresses and vendor.is_file() and vendor.read_text().strip() == NVIDIA:
-            shutil.rmtree(path)
-    for address, board in zip(addresses, boards):
-        device = root / address
-        device.mkdir(exist_ok=True)
-        files = {
-            "vendor": NVIDIA,
-            "device": board["pci_device"],
-            "subsystem_vendor": NVIDIA,
-            "subsystem_device": board["pci_subsystem"],
-            "class": "0x030200",
-            "numa_node": board["numa_node"],
-            "local_cpulist": board["cpus"],
-        }
-        for name, value in files.items():
-            (device / name).write_text(f"{value}\n")
-    return addresses
 
 
 def write_module_tree(root: Path, node: Table, holders: int, *, anew: bool) -> None:

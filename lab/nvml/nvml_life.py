@@ -19,15 +19,24 @@ def _refuse_if_busy(node: Node, what: str, force: bool) -> None:
 def _unload(node: Node) -> None:
     keep_modes = not number(node.read("node"), "unload_resets_modes")
     for index in range(node.gpu_count()):
-        node.write(f"gpu{index}.volatile", {})
-        node.write(f"gpu{index}.processes", {})
+        for scope in ("volatile", "mig", "processes", "accounting"):
+            node.write(f"gpu{index}.{scope}", {})
         if not keep_modes:
             node.write(f"gpu{index}.boot", {})
     node.change("node", loaded=0)
     node.update_module_tree()
 
 
+def _restart_meters(node: Node) -> None:
+    """Energy and throttled time count from the load of the driver on; the temperature is what it is."""
+    for index in range(node.gpu_count()):
+        node.settle(index)
+        meter = node.gpu(index, "meter")
+        node.write(f"gpu{index}.meter", {key: meter[key] for key in ("at_us", "milli_celsius")})
+
+
 def _load(node: Node) -> None:
+    _restart_meters(node)
     state = node.read("node")
     node.change("node", loaded=1, loads=number(state, "loads") + 1, driver_version=state["library_version"])
     node.update_module_tree(anew=True)
@@ -61,13 +70,28 @@ def install(node: Node, version: str) -> None:
         node.change("node", **nvml_boards.driver_versions(version))
 
 
-def _take_pending(node: Node, index: int) -> None:
+# What a reset of the GPU recovers from; a boot recovers from everything (nvmlDeviceGpuRecoveryAction_t).
+RESET_RECOVERS = (1, 4, 6)
+
+
+def _repair(node: Node, index: int, recovers: tuple[int, ...] | None) -> None:
+    """Rows are remapped, pages retired, and the recovery that was asked for is done (None: any)."""
+    outside = node.gpu(index, "outside")
+    done = ["remapping_pending", "retired_pending"]
+    if recovers is None or number(outside, "recovery_action") in recovers:
+        done.append("recovery_action")
+    node.change(f"gpu{index}.outside", **dict.fromkeys(done))
+
+
+def _take_pending(node: Node, index: int, done: tuple[int, ...] | None) -> None:
     persistent = node.gpu(index, "persistent")
     for mode in ("ecc", "mig"):
         if f"{mode}_pending" in persistent:
             persistent[f"{mode}_current"] = persistent[f"{mode}_pending"]
     node.write(f"gpu{index}.persistent", persistent)
     node.write(f"gpu{index}.volatile", {})
+    _repair(node, index, done)
+    node.write(f"gpu{index}.mig", {})
 
 
 def reset_gpu(node: Node, gpu: str | int, force: bool = False) -> None:
@@ -75,7 +99,7 @@ def reset_gpu(node: Node, gpu: str | int, force: bool = False) -> None:
     with node.locked():
         index = node.check_gpu(gpu)
         _refuse_if_busy(node, f"reset of GPU {index}", force)
-        _take_pending(node, index)
+        _take_pending(node, index, RESET_RECOVERS)
 
 
 def reboot(node: Node) -> None:
@@ -83,9 +107,10 @@ def reboot(node: Node) -> None:
     with node.locked():
         node.write("clients", {})
         for index in range(node.gpu_count()):
-            _take_pending(node, index)
+            _take_pending(node, index, None)
             node.write(f"gpu{index}.boot", {})
-            node.write(f"gpu{index}.processes", {})
+            for scope in ("processes", "accounting"):
+                node.write(f"gpu{index}.{scope}", {})
             node.change(f"gpu{index}.outside", utilization=None)
         node.change("node", boots=number(node.read("node"), "boots") + 1)
         _load(node)

@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import nvml_boards
+import nvml_mig
+import nvml_model
+import nvml_pci
+import nvml_processes
+from nvml_keys import HOMES, MIG_HOMES, NODE_KEYS, TEXT_KEYS
 from nvml_state import SCOPES, SimError, Store, Table, number
 
 ERRORS = {
@@ -22,34 +27,6 @@ ERRORS = {
     "NOT_READY": 27, "GPU_NOT_FOUND": 28, "INVALID_STATE": 29, "UNKNOWN": 999,
 }  # fmt: skip
 ERROR_NAMES = {code: name for name, code in ERRORS.items()}
-
-# Which file a settable key lives in. MIG's home depends on the board.
-KEYS = {
-    "outside": (
-        "lost", "utilization", "temperature", "power_cap_mw", "power_settable", "persistence_hidden",
-        "virtualization", "mig_auto_reset", "lock_min_override_mhz", "throttle_reasons", "ecc_corrected",
-        "ecc_uncorrected", "remapped_corrected", "remapped_uncorrected", "remapping_pending",
-        "remapping_failed", "pcie_generation", "pcie_width",
-    ),
-    "persistent": ("ecc_current", "ecc_pending"),
-    "boot": ("persistence_mode", "compute_mode"),
-    "volatile": (
-        "power_limit_mw", "module_power_limit_mw", "lock_graphics_min_mhz", "lock_graphics_max_mhz",
-        "lock_memory_min_mhz", "lock_memory_max_mhz", "application_graphics_mhz", "application_memory_mhz",
-        "accounting_mode",
-    ),
-    "mig": ("mig_current", "mig_pending"),
-}  # fmt: skip
-NODE_KEYS = (
-    "lock_policy",
-    "unload_resets_modes",
-    "cuda_version",
-    "nvml_version",
-    "driver_version",
-    "library_version",
-)
-HOMES = {key: scope for scope, keys in KEYS.items() for key in keys}
-MIG_HOMES = {"live": "volatile", "reset": "persistent"}
 
 
 def error_code(name: str) -> int:
@@ -73,18 +50,31 @@ class Node(Store):
         self.functions = functions or Path(__file__).resolve().parent / "functions.txt"
 
     def init(
-        self, boards: str, driver: str = "550.163.01", numa_nodes: int | None = None, seed: str | None = None
+        self,
+        boards: str,
+        driver: str = "550.163.01",
+        numa_nodes: int | None = None,
+        seed: str | None = None,
+        topology: str = "node",
+        nvlink: str = "auto",
+        nics: int = 0,
     ) -> None:
-        """Makes the node anew. `boards`: 'h100:8' or 'l40s:4,t4:2'; `seed` makes the UUIDs repeatable."""
+        """Makes the node anew. `boards`: 'h100:8' or 'l40s:4,t4:2'; `seed` makes the UUIDs repeatable.
+
+        `topology` and `nvlink` as nvml_topology has them; `nics`: network cards, spread over the GPUs.
+        """
         nodes = nvml_boards.host_nodes() if numa_nodes is None else numa_nodes
         if nodes < 1:
             raise SimError(f"numa nodes {numa_nodes}: expected 1 or more")
-        tables = nvml_boards.make_boards(nvml_boards.parse_boards(boards), nodes, seed)
+        if nics < 0:
+            raise SimError(f"nics {nics}: expected 0 or more")
+        tables = nvml_boards.make_boards(nvml_boards.parse_boards(boards), nodes, seed, topology, nvlink)
         node = {
             "driver_version": driver,
             **nvml_boards.driver_versions(driver),
             "gpu_count": str(len(tables)),
         }
+        node["nics"] = str(nics)
         self.create({**node, "loaded": "1", "loads": "1", "boots": "1", "log": "0"}, tables)
 
     def check_gpu(self, gpu: str | int) -> int:
@@ -101,14 +91,19 @@ class Node(Store):
         with self.locked():
             if key not in NODE_KEYS:
                 raise SimError(f"key {key!r} of the node: not one of {', '.join(NODE_KEYS)}")
+            moments = range(self.gpu_count()) if key == "clock_us" else ()
+            for index in moments:
+                self.settle(index)
             self.change("node", **{key: value})
+            for index in moments:
+                self.settle(index)
 
     def set_value(self, gpu: str | int, key: str, value: str | None) -> None:
         """Changes a value behind everybody's back, unchecked against the board; None: back to the default."""
         with self.locked():
             index = self.check_gpu(gpu)
             board = self.gpu(index, "board")
-            scope = "board" if key in board else HOMES.get(key)
+            scope = HOMES.get(key, "board" if key in board else None)
             if scope == "mig":
                 scope = MIG_HOMES.get(board["mig"])
             if scope is None:
@@ -117,8 +112,9 @@ class Node(Store):
                 )
             if scope == "board" and value is None:
                 raise SimError(f"key {key!r} of GPU {index}: what the board is has no default to return to")
-            if scope != "board" and value is not None and not re.fullmatch(r"\d+|0x[0-9a-fA-F]+", value):
-                raise SimError(f"key {key!r} of GPU {index}: {value!r} is not a number")
+            pattern, words = TEXT_KEYS.get(key, (r"\d+|0x[0-9a-fA-F]+", "a number"))
+            if scope != "board" and value is not None and not re.fullmatch(pattern, value):
+                raise SimError(f"key {key!r} of GPU {index}: {value!r} is not {words}")
             self.change(f"gpu{index}.{scope}", **{key: value})
 
     def inject(
@@ -145,14 +141,35 @@ class Node(Store):
         with self.locked():
             self.write("faults", {})
 
-    def process(self, gpu: str | int, pid: int, mib: int | None) -> None:
-        """Lets a process hold `mib` of a GPU's memory; None: it is gone."""
+    def process(self, gpu: str | int, pid: int, mib: int | None, force: bool = False) -> None:
+        """Lets a process hold `mib` of a GPU's memory; None: it is gone.
+
+        `gpu` may also be a MIG device, as nvml_mig.place has it. SimError if the compute mode lets it
+        not in, unless `force`.
+        """
         with self.locked():
-            index = self.check_gpu(gpu)
-            self.change(f"gpu{index}.processes", **{str(pid): mib})
+            whole, instance = nvml_mig.place(self, str(gpu))
+            index = self.check_gpu(whole)
+            held = None if mib is None else f"{mib} {instance}".strip()
+            tables = {scope: self.gpu(index, scope) for scope in SCOPES}
+            boot, mig, running = (tables[scope] for scope in ("boot", "mig", "processes"))
+            why = "" if mib is None else nvml_processes.refusal(boot, mig, running, pid, instance)
+            if why and not force:
+                raise SimError(f"process {pid} on GPU {gpu}: {why} (--force does it all the same)")
+            self.change(f"gpu{index}.processes", **{str(pid): held})
+            self.account(index, pid, mib)
             if mib is None and not self.clients():
                 self.tear_down()
             self.update_module_tree()
+
+    def account(self, index: int, pid: int, mib: int | None) -> None:
+        tables = {scope: self.gpu(index, scope) for scope in SCOPES}
+        rows = self.read(f"gpu{index}.accounting")
+        on = bool(number(tables["volatile"], "accounting_mode"))
+        now = nvml_model.now_us(self.read("node"))
+        new = nvml_processes.accounted(rows, on, pid, mib, now, nvml_model.utilization(tables))
+        if new != rows:
+            self.write(f"gpu{index}.accounting", new)
 
     def log(self, on: bool) -> None:
         with self.locked():
@@ -172,9 +189,14 @@ class Node(Store):
                           "result": name, "arguments": arguments.split()})  # fmt: skip
         return calls
 
-    def pci_tree(self, root: Path) -> list[str]:
+    def pci_tree(
+        self, root: Path, devices: Path | None = None, nics: int | None = None, link: str = "infiniband"
+    ) -> list[str]:
+        """Writes the tree of nvml_pci.write_pci_tree; `nics` in place of the node's own number of cards."""
         with self.locked():
-            return nvml_boards.write_pci_tree(self, root)
+            boards = [self.gpu(index, "board") for index in range(self.gpu_count())]
+            count = number(self.read("node"), "nics") if nics is None else nics
+            return nvml_pci.write_pci_tree(boards, root, nics=count, link=link, devices=devices)
 
     def module_tree(self, root: Path) -> None:
         """Writes the tree and remembers it: the driver's loads and unloads show there from now on."""
@@ -199,12 +221,37 @@ class Node(Store):
                 "gpus": [self.gpu_status(index) for index in range(self.gpu_count())],
             }
 
+    def load_of(self, tables: dict[str, Table]) -> dict[str, Any]:
+        """What a GPU does at this moment; throughput 1 is the board's full speed."""
+        meter = nvml_model.advanced(tables, nvml_model.now_us(self.read("node")))
+        celsius = number(meter, "milli_celsius") / 1000
+        load = nvml_model.load(tables, celsius)
+        return {
+            "utilization": nvml_model.utilization(tables),
+            "graphics_mhz": load.graphics_mhz,
+            "memory_mhz": load.memory_mhz,
+            "power_mw": round(load.milliwatts),
+            "temperature": int(celsius),
+            "throttle_reasons": load.throttled,
+            "throughput": round(load.throughput, 4),
+        }
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass for energy, temperature and throttled time, without waiting."""
+        if seconds <= 0:
+            raise SimError(f"advance {seconds:g}: expected a number of seconds above 0")
+        with self.locked():
+            node = self.read("node")
+            key = "clock_us" if number(node, "clock_us") else "clock_offset_us"
+            self.change("node", **{key: number(node, key) + round(seconds * 1_000_000)})
+
     def gpu_status(self, index: int) -> dict[str, Any]:
         """One GPU: what is in force now, and under "files" what each file says."""
         tables = {scope: self.gpu(index, scope) for scope in SCOPES}
         board, volatile = tables["board"], tables["volatile"]
         ecc = number(tables["persistent"], "ecc_current", number(board, "ecc_default"))
-        mig_home = tables[MIG_HOMES.get(board["mig"], "volatile")]
+        processes = nvml_mig.processes(tables["processes"])
+        mig_home = tables[MIG_HOMES.get(board["mig"], "mig")]
         mig = number(mig_home, "mig_current")
         ecc_next, mig_next = (
             number(tables["persistent"], "ecc_pending", ecc),
@@ -214,7 +261,7 @@ class Node(Store):
             "index": index,
             "name": board["name"],
             "uuid": board["uuid"],
-            "pci": nvml_boards.pci_address(board),
+            "pci": nvml_pci.pci_address(board),
             "lost": bool(number(tables["outside"], "lost")),
             "power_limit_mw": number(volatile, "power_limit_mw", number(board, "power_default_mw")),
             "persistence_mode": number(tables["boot"], "persistence_mode"),
@@ -224,7 +271,10 @@ class Node(Store):
             "lock_memory_mhz": lock_of(volatile, "memory"),
             "ecc": [ecc, ecc_next] if "ecc_default" in board else None,
             "mig": [mig, mig_next] if board["mig"] in MIG_HOMES else None,
-            "processes": {int(pid): int(mib) for pid, mib in tables["processes"].items()},
+            "mig_instances": nvml_mig.instances(board, tables["mig"]),
+            "processes": {pid: mib for pid, (mib, _where) in processes.items()},
+            "process_instances": {pid: where for pid, (_mib, where) in processes.items() if where},
+            "load": self.load_of(tables),
             "files": tables,
         }
 

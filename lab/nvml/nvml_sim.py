@@ -14,14 +14,24 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import nvml_life
 from nvml_node import Node
 from nvml_state import SimError, default_directory
+from nvml_topology import NVLINKS, TOPOLOGIES
 
 
 def _init(node: Node, options: argparse.Namespace) -> None:
-    node.init(options.boards, options.driver, options.numa_nodes, options.seed)
+    node.init(
+        options.boards,
+        options.driver,
+        options.numa_nodes,
+        options.seed,
+        options.topology,
+        options.nvlink,
+        options.nics,
+    )
 
 
 def _status(node: Node, options: argparse.Namespace) -> None:
@@ -43,8 +53,17 @@ def _status(node: Node, options: argparse.Namespace) -> None:
             f"  lock graphics {gpu['lock_graphics_mhz']} memory {gpu['lock_memory_mhz']}"
             f"  processes {gpu['processes'] or 'none'}"
         )
+        for instance in gpu["mig_instances"]:
+            print(f"    {mig_line(instance)}")
     for fault in status["faults"]:
         print(f"fault {fault}")
+
+
+def mig_line(instance: dict[str, Any]) -> str:
+    """One GPU instance with its MIG devices."""
+    start, size = instance["placement"]
+    devices = "  ".join(f"{item['id']} {item['profile']} {item['uuid']}" for item in instance["compute"])
+    return f"gpu instance {instance['id']}  {instance['profile']}  at {start}:{size}  {devices or 'empty'}"
 
 
 def _set(node: Node, options: argparse.Namespace) -> None:
@@ -62,7 +81,7 @@ def _inject(node: Node, options: argparse.Namespace) -> None:
 
 
 def _process(node: Node, options: argparse.Namespace) -> None:
-    node.process(options.gpu, options.pid, None if options.mib == 0 else options.mib)
+    node.process(options.gpu, options.pid, None if options.mib == 0 else options.mib, options.force)
 
 
 def _driver(node: Node, options: argparse.Namespace) -> None:
@@ -92,7 +111,7 @@ def _calls(node: Node, options: argparse.Namespace) -> None:
 
 
 def _pci_tree(node: Node, options: argparse.Namespace) -> None:
-    for address in node.pci_tree(options.root):
+    for address in node.pci_tree(options.root, options.devices, options.nics, options.nic_link):
         print(address)
 
 
@@ -118,6 +137,9 @@ def parser() -> argparse.ArgumentParser:
         "--numa-nodes", type=int, help="spread the GPUs over so many nodes (default: the host's)"
     )
     made.add_argument("--seed", help="makes UUIDs and serial numbers repeatable")
+    made.add_argument("--topology", default="node", help="of PCI: " + ", ".join(TOPOLOGIES))
+    made.add_argument("--nvlink", default="auto", help="wiring: " + ", ".join(NVLINKS))
+    made.add_argument("--nics", type=int, default=0, help="network cards, spread over the GPUs")
     made = command("status", _status, "show everything, locks included")
     made.add_argument("--json", action="store_true")
     made = command("set", _set, "change a value behind everybody's back")
@@ -140,9 +162,10 @@ def parser() -> argparse.ArgumentParser:
         )
         made.add_argument("gpu")
     made = command("process", _process, "let a process use a GPU; 0 MiB: it is gone")
-    made.add_argument("gpu")
+    made.add_argument("gpu", help="index, UUID, MIG UUID, or GPU:GPU-INSTANCE[:COMPUTE-INSTANCE]")
     made.add_argument("pid", type=int)
     made.add_argument("mib", type=int)
+    made.add_argument("--force", action="store_true", help="whatever the compute mode says")
     made = command("driver", _driver, "unload, load, reload, or install a version for the next load")
     made.add_argument("action", choices=("unload", "load", "reload", "install"))
     made.add_argument("version", nargs="?")
@@ -153,6 +176,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("gpu")
     made.add_argument("--force", action="store_true", help="even while in use")
     command("reboot", lambda node, _options: nvml_life.reboot(node), "boot the node")
+    made = command("advance", lambda node, options: node.advance(options.seconds), "let time pass")
+    made.add_argument("seconds", type=float)
     made = command("calls", _calls, "show the logged calls")
     made.add_argument("--clear", action="store_true", help="and forget them")
     made.add_argument("--json", action="store_true")
@@ -160,6 +185,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("switch", choices=("on", "off"))
     made = command("pci-tree", _pci_tree, "write a tree shaped like /sys/bus/pci/devices")
     made.add_argument("root", type=Path)
+    made.add_argument("--devices", type=Path, help="make links, into a tree shaped like /sys/devices here")
+    made.add_argument("--nics", type=int, help="so many network cards (default: as at init)")
+    made.add_argument("--nic-link", default="infiniband", help="infiniband or ethernet")
     made = command(
         "module-tree", lambda node, options: node.module_tree(options.root), "write and keep up /sys/module"
     )

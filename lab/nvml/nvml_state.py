@@ -11,11 +11,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import nvml_model
+
 DEFAULT_DIRECTORY = Path("/var/lib/nvml-sim")
-SCOPES = ("board", "outside", "persistent", "boot", "volatile", "processes")
+SCOPES = ("board", "outside", "persistent", "boot", "volatile", "processes", "meter", "mig")
 
 Table = dict[str, str]
 
@@ -75,7 +78,13 @@ class Store:
             return {}
 
     def write(self, name: str, table: Table) -> None:
-        """Writes a file whole. Any user may be a client, so the umask must not lock others out."""
+        """Writes a file whole. Any user may be a client, so the umask must not lock others out.
+
+        What a GPU drew until now is worked out before anything about it changes.
+        """
+        changed = re.fullmatch(r"gpu(\d+)\.(?!meter)\w+", name)
+        if changed and self.exists():
+            self.settle(int(changed[1]))
         path = self.directory / name
         temporary = path.with_name(f"{name}.new")
         temporary.write_text("".join(f"{key} {value}\n" for key, value in table.items()))
@@ -92,6 +101,14 @@ class Store:
             else:
                 table[key] = str(value)
         self.write(name, table)
+
+    def settle(self, index: int) -> None:
+        """Brings a GPU's meter up to this moment."""
+        node = self.read("node")
+        tables = {scope: self.gpu(index, scope) for scope in SCOPES}
+        running = bool(number(node, "loaded"))
+        meter = nvml_model.advanced(tables, nvml_model.now_us(node), running)
+        self.write(f"gpu{index}.meter", {**tables["meter"], **meter})
 
     def gpu_count(self) -> int:
         return number(self.read("node"), "gpu_count")
@@ -138,8 +155,10 @@ class Store:
                 if path.name.startswith("gpu") or path.name in ("node", "clients", "faults", "calls"):
                     path.unlink()
             for index, board in enumerate(boards):
+                start = {"at_us": str(nvml_model.now_us(node))}
                 for scope in SCOPES:
-                    self.write(f"gpu{index}.{scope}", board if scope == "board" else {})
+                    table = {"board": board, "meter": start}.get(scope, {})
+                    self.write(f"gpu{index}.{scope}", table)
             self.write("clients", {})
             self.write("faults", {})
             self.write("node", node)

@@ -74,6 +74,7 @@ nvmlReturn_t sim_open(struct sim_call **call, const char *function)
     the_call.function = function;
     the_call.arguments[0] = '\0';
     the_call.gpu = -1;
+    the_call.gpu_instance = the_call.compute_instance = -1;
     the_call.node.count = 0;
     the_call.node.changed = 0;
     for (int scope = 0; scope < SIM_SCOPES; scope++) {
@@ -118,7 +119,8 @@ nvmlReturn_t sim_begin(struct sim_call **call, const char *function)
 // Reads the state of one GPU into the call. The board itself is read even if the GPU is lost.
 nvmlReturn_t sim_select(struct sim_call *call, int gpu)
 {
-    static const char *const names[SIM_SCOPES] = {"board", "outside", "persistent", "boot", "volatile", "processes"};
+    static const char *const names[SIM_SCOPES] = {"board", "outside", "persistent", "boot", "volatile", "processes",
+                                                   "meter", "mig"};
     char file[SIM_KEY_SIZE];
     call->gpu = gpu;
     for (int scope = 0; scope < SIM_SCOPES; scope++) {
@@ -126,21 +128,32 @@ nvmlReturn_t sim_select(struct sim_call *call, int gpu)
         if (sim_load(&call->gpus[scope], file) < (scope == SIM_BOARD))
             return NVML_ERROR_UNKNOWN;
     }
+    sim_meter_advance(call);
     return sim_get_number(&call->gpus[SIM_OUTSIDE], "lost", 0) ? NVML_ERROR_GPU_IS_LOST : NVML_SUCCESS;
 }
 
-// Begins a call about one GPU. Must be followed by sim_end, whatever it returns.
-nvmlReturn_t sim_begin_device(struct sim_call **call, const char *function, nvmlDevice_t device)
+// Begins a call about one GPU or one MIG device. Must be followed by sim_end, whatever it returns.
+nvmlReturn_t sim_begin_any(struct sim_call **call, const char *function, nvmlDevice_t device)
 {
     nvmlReturn_t injected, result = sim_begin_search(call, function);
     if (result != NVML_SUCCESS)
         return result;
     (*call)->gpu = sim_index(*call, device);
+    if ((*call)->gpu < 0)
+        (*call)->gpu = sim_mig_gpu(*call, device);
     if (sim_fault(function, (*call)->gpu, &injected))
         return injected;
     if ((*call)->gpu < 0)
         return NVML_ERROR_INVALID_ARGUMENT;
-    return sim_select(*call, (*call)->gpu);
+    result = sim_select(*call, (*call)->gpu);
+    return result == NVML_SUCCESS ? sim_mig_attach(*call, device) : result;
+}
+
+// The same for what only a whole GPU has.
+nvmlReturn_t sim_begin_device(struct sim_call **call, const char *function, nvmlDevice_t device)
+{
+    nvmlReturn_t result = sim_begin_any(call, function, device);
+    return result == NVML_SUCCESS && (*call)->compute_instance >= 0 ? NVML_ERROR_NOT_SUPPORTED : result;
 }
 
 // Saves what a successful call changed, logs it, gives the locks back. Returns the call's result.
@@ -148,6 +161,9 @@ nvmlReturn_t sim_end(struct sim_call *call, nvmlReturn_t result)
 {
     if (call->lock >= 0) {
         if (result == NVML_SUCCESS) {
+            // What was drawn before this change was worked out with the settings before it.
+            for (int scope = SIM_OUTSIDE; scope < SIM_SCOPES; scope++)
+                call->gpus[SIM_METER].changed |= call->gpus[scope].changed;
             for (int scope = SIM_OUTSIDE; scope < SIM_SCOPES; scope++)
                 if (!sim_save(&call->gpus[scope]))
                     result = NVML_ERROR_UNKNOWN;

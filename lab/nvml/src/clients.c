@@ -85,7 +85,7 @@ static int tear_down_one(int gpu)
     if (sim_load(&table, file) < 0)
         return 0;
     sim_clear(&table);
-    return sim_save(&table);
+    return (!table.changed || sim_meter_settle(gpu)) && sim_save(&table);
 }
 
 static int tear_down(int gpus)

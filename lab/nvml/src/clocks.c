@@ -93,10 +93,22 @@ static unsigned int application_clock(const struct sim_call *call, nvmlClockType
 
 typedef unsigned int reader(const struct sim_call *call, nvmlClockType_t type);
 
-// Application clocks answer up to branch 590 and are "deprecated" from 595 on.
-static nvmlReturn_t applications(const struct sim_call *call)
+// Application clocks answer up to branch 590 and are "deprecated" from 595 on; GeForce never had them.
+nvmlReturn_t sim_has_application_clocks(const struct sim_call *call)
 {
+    if (sim_get_number(&call->gpus[SIM_BOARD], "application_clocks", 1) == 0)
+        return NVML_ERROR_NOT_SUPPORTED;
     return sim_driver_branch(call) >= 595 ? NVML_ERROR_DEPRECATED : NVML_SUCCESS;
+}
+
+// Root opens them to everybody with nvmlDeviceSetAPIRestriction.
+static nvmlReturn_t may_set_applications(const struct sim_call *call)
+{
+    nvmlReturn_t result = sim_has_application_clocks(call);
+    if (result == NVML_SUCCESS && (sim_get_number(&call->gpus[SIM_VOLATILE], "restrict_application_clocks", 1) ||
+                                   sim_is_virtual_guest(call)))
+        result = sim_privileged(call);
+    return result;
 }
 
 static nvmlReturn_t read_clock(const char *function, nvmlDevice_t device, nvmlClockType_t type, unsigned int *clock,
@@ -106,7 +118,7 @@ static nvmlReturn_t read_clock(const char *function, nvmlDevice_t device, nvmlCl
     nvmlReturn_t result = sim_begin_device(&call, function, device);
     SIM_NOTE(call, "%u", (unsigned int)type);
     if (result == NVML_SUCCESS && is_application)
-        result = applications(call);
+        result = sim_has_application_clocks(call);
     if (result == NVML_SUCCESS && (clock == NULL || !known_type(type)))
         result = NVML_ERROR_INVALID_ARGUMENT;
     if (result == NVML_SUCCESS && is_application && type == NVML_CLOCK_VIDEO)
@@ -159,9 +171,7 @@ nvmlReturn_t nvmlDeviceSetApplicationsClocks(nvmlDevice_t device, unsigned int m
     nvmlReturn_t result = sim_begin_device(&call, "nvmlDeviceSetApplicationsClocks", device);
     SIM_NOTE(call, "%u %u", memClockMHz, graphicsClockMHz);
     if (result == NVML_SUCCESS)
-        result = applications(call);
-    if (result == NVML_SUCCESS)
-        result = sim_privileged(call);
+        result = may_set_applications(call);
     if (result == NVML_SUCCESS && (!is_memory_clock(call, memClockMHz) ||
                                    graphicsClockMHz < sim_board(call, "graphics_min_mhz") ||
                                    sim_clock_step(call, graphicsClockMHz) != graphicsClockMHz))
@@ -178,9 +188,7 @@ nvmlReturn_t nvmlDeviceResetApplicationsClocks(nvmlDevice_t device)
     struct sim_call *call;
     nvmlReturn_t result = sim_begin_device(&call, "nvmlDeviceResetApplicationsClocks", device);
     if (result == NVML_SUCCESS)
-        result = applications(call);
-    if (result == NVML_SUCCESS)
-        result = sim_privileged(call);
+        result = may_set_applications(call);
     if (result == NVML_SUCCESS) {
         sim_unset(&call->gpus[SIM_VOLATILE], "application_memory_mhz");
         sim_unset(&call->gpus[SIM_VOLATILE], "application_graphics_mhz");

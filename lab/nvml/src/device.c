@@ -72,6 +72,8 @@ static nvmlReturn_t by_text(const char *function, const char *key, const char *t
 
 nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *device)
 {
+    if (uuid != NULL && strncmp(uuid, "MIG-", 4) == 0)
+        return sim_mig_by_uuid("nvmlDeviceGetHandleByUUID", uuid, device);
     return by_text("nvmlDeviceGetHandleByUUID", "uuid", uuid, device);
 }
 
@@ -144,9 +146,10 @@ static nvmlReturn_t board_text(const char *function, nvmlDevice_t device, const 
                                unsigned int length)
 {
     struct sim_call *call;
-    nvmlReturn_t result = sim_begin_device(&call, function, device);
+    nvmlReturn_t result = sim_begin_any(&call, function, device);
     if (result == NVML_SUCCESS) {
-        const char *text = sim_get(&call->gpus[SIM_BOARD], key, NULL);
+        const char *text = call->compute_instance >= 0 ? sim_mig_text(call, key)
+                                                       : sim_get(&call->gpus[SIM_BOARD], key, NULL);
         result = text == NULL ? NVML_ERROR_NOT_SUPPORTED : sim_copy(text, buffer, length);
     }
     return sim_end(call, result);
@@ -185,14 +188,13 @@ nvmlReturn_t nvmlDeviceGetCudaComputeCapability(nvmlDevice_t device, int *major,
     return sim_end(call, result);
 }
 
-SIM_GETTER(nvmlDeviceGetIndex, unsigned int, call->gpu)
+SIM_MIG_GETTER(nvmlDeviceGetIndex, unsigned int,
+               call->compute_instance >= 0 ? sim_mig_index(call) : (unsigned int)call->gpu)
 SIM_GETTER(nvmlDeviceGetMinorNumber, unsigned int, sim_board(call, "minor"))
 SIM_GETTER(nvmlDeviceGetModuleId, unsigned int, call->gpu)
 SIM_GETTER(nvmlDeviceGetBrand, nvmlBrandType_t, sim_board(call, "brand"))
 SIM_GETTER(nvmlDeviceGetArchitecture, nvmlDeviceArchitecture_t, sim_board(call, "architecture"))
-SIM_GETTER(nvmlDeviceGetNumGpuCores, unsigned int, sim_board(call, "cores"))
 SIM_GETTER(nvmlDeviceGetMemoryBusWidth, unsigned int, sim_board(call, "memory_bus_bits"))
-SIM_GETTER(nvmlDeviceIsMigDeviceHandle, unsigned int, 0)
 SIM_GETTER(nvmlDeviceGetMaxPcieLinkGeneration, unsigned int, sim_board(call, "pcie_generation"))
 SIM_GETTER(nvmlDeviceGetGpuMaxPcieLinkGeneration, unsigned int, sim_board(call, "pcie_generation"))
 SIM_GETTER(nvmlDeviceGetMaxPcieLinkWidth, unsigned int, sim_board(call, "pcie_width"))
@@ -203,23 +205,41 @@ SIM_GETTER(nvmlDeviceGetCurrPcieLinkWidth, unsigned int,
 SIM_GETTER(nvmlDeviceGetVirtualizationMode, nvmlGpuVirtualizationMode_t,
            sim_get_number(&call->gpus[SIM_OUTSIDE], "virtualization", 0))
 
+nvmlReturn_t sim_pci_place(const struct sim_table *board, nvmlPciInfo_t *pci)
+{
+    unsigned int vendor = (unsigned int)sim_get_number(board, "pci_vendor", 0);
+    memset(pci, 0, sizeof(*pci));
+    pci->domain = (unsigned int)sim_get_number(board, "pci_domain", 0);
+    pci->bus = (unsigned int)sim_get_number(board, "pci_bus", 0);
+    pci->device = (unsigned int)sim_get_number(board, "pci_slot", 0);
+    pci->pciDeviceId = (unsigned int)sim_get_number(board, "pci_device", 0) << 16 | vendor;
+    pci->pciSubSystemId = (unsigned int)sim_get_number(board, "pci_subsystem", 0) << 16 | vendor;
+    sim_format(pci->busIdLegacy, sizeof(pci->busIdLegacy), "%04X:%02X:%02X.0", pci->domain & 0xffff, pci->bus & 0xff,
+               pci->device & 0xff);
+    sim_format(pci->busId, sizeof(pci->busId), "%08X:%02X:%02X.0", pci->domain, pci->bus, pci->device);
+    return NVML_SUCCESS;
+}
+
+// With MIG on, the profiles of GPU instances say how many multiprocessors each has.
+nvmlReturn_t nvmlDeviceGetNumGpuCores(nvmlDevice_t device, unsigned int *numCores)
+{
+    struct sim_call *call;
+    nvmlReturn_t result = sim_begin_device(&call, "nvmlDeviceGetNumGpuCores", device);
+    if (result == NVML_SUCCESS && sim_mig_enabled(call))
+        result = NVML_ERROR_NOT_SUPPORTED;
+    if (result == NVML_SUCCESS && numCores == NULL)
+        result = NVML_ERROR_INVALID_ARGUMENT;
+    if (result == NVML_SUCCESS)
+        *numCores = sim_board(call, "cores");
+    return sim_end(call, result);
+}
+
 static nvmlReturn_t pci_info(const char *function, nvmlDevice_t device, nvmlPciInfo_t *pci)
 {
     struct sim_call *call;
     nvmlReturn_t result = sim_begin_device(&call, function, device);
-    if (result == NVML_SUCCESS && pci == NULL)
-        result = NVML_ERROR_INVALID_ARGUMENT;
-    if (result == NVML_SUCCESS) {
-        memset(pci, 0, sizeof(*pci));
-        pci->domain = sim_board(call, "pci_domain");
-        pci->bus = sim_board(call, "pci_bus");
-        pci->device = sim_board(call, "pci_slot");
-        pci->pciDeviceId = sim_board(call, "pci_device") << 16 | sim_board(call, "pci_vendor");
-        pci->pciSubSystemId = sim_board(call, "pci_subsystem") << 16 | sim_board(call, "pci_vendor");
-        sim_format(pci->busIdLegacy, sizeof(pci->busIdLegacy), "%04X:%02X:%02X.0", pci->domain & 0xffff, pci->bus & 0xff,
-                   pci->device & 0xff);
-        sim_format(pci->busId, sizeof(pci->busId), "%08X:%02X:%02X.0", pci->domain, pci->bus, pci->device);
-    }
+    if (result == NVML_SUCCESS)
+        result = pci == NULL ? NVML_ERROR_INVALID_ARGUMENT : sim_pci_place(&call->gpus[SIM_BOARD], pci);
     return sim_end(call, result);
 }
 

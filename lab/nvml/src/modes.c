@@ -38,19 +38,50 @@ nvmlReturn_t nvmlDeviceSetPersistenceMode(nvmlDevice_t device, nvmlEnableState_t
     return sim_end(call, result);
 }
 
-SIM_GETTER(nvmlDeviceGetComputeMode, nvmlComputeMode_t, sim_get_number(&call->gpus[SIM_BOOT], "compute_mode", 0))
+// With MIG on, the mode that can be set is that of a MIG device, not that of the whole GPU.
+static const char *compute_mode_key(const struct sim_call *call, enum sim_scope *scope)
+{
+    static char key[SIM_KEY_SIZE];
+    *scope = call->compute_instance >= 0 ? SIM_MIG : SIM_BOOT;
+    if (*scope == SIM_BOOT)
+        return "compute_mode";
+    sim_format(key, sizeof(key), "mode%d.%d", call->gpu_instance, call->compute_instance);
+    return key;
+}
 
-// With MIG on, the mode belongs to the MIG device, not to the whole GPU.
+nvmlReturn_t nvmlDeviceGetComputeMode(nvmlDevice_t device, nvmlComputeMode_t *mode)
+{
+    struct sim_call *call;
+    nvmlReturn_t result = sim_begin_any(&call, "nvmlDeviceGetComputeMode", device);
+    if (result == NVML_SUCCESS && mode == NULL)
+        result = NVML_ERROR_INVALID_ARGUMENT;
+    if (result == NVML_SUCCESS) {
+        enum sim_scope scope;
+        const char *key = compute_mode_key(call, &scope);
+        *mode = (nvmlComputeMode_t)sim_get_number(&call->gpus[scope], key, 0);
+    }
+    return sim_end(call, result);
+}
+
 nvmlReturn_t nvmlDeviceSetComputeMode(nvmlDevice_t device, nvmlComputeMode_t mode)
 {
     struct sim_call *call;
-    nvmlReturn_t result = begin_set(&call, "nvmlDeviceSetComputeMode", device, mode, NVML_COMPUTEMODE_COUNT - 1);
-    if (result == NVML_SUCCESS && sim_mig_enabled(call))
-        result = NVML_ERROR_NOT_SUPPORTED;
-    if (result == NVML_SUCCESS && mode == NVML_COMPUTEMODE_EXCLUSIVE_THREAD)
-        result = NVML_ERROR_NOT_SUPPORTED;
+    enum sim_scope scope;
+    nvmlReturn_t result = sim_begin_any(&call, "nvmlDeviceSetComputeMode", device);
+    SIM_NOTE(call, "%u", (unsigned int)mode);
     if (result == NVML_SUCCESS)
-        result = keep(call, SIM_BOOT, "compute_mode", mode);
+        result = sim_privileged(call);
+    if (result == NVML_SUCCESS && (unsigned int)mode > NVML_COMPUTEMODE_COUNT - 1)
+        result = NVML_ERROR_INVALID_ARGUMENT;
+    if (result == NVML_SUCCESS && call->compute_instance < 0 && sim_mig_enabled(call))
+        result = NVML_ERROR_NOT_SUPPORTED;
+    if (result == NVML_SUCCESS && (mode == NVML_COMPUTEMODE_EXCLUSIVE_THREAD ||
+                                   !sim_in_list(sim_get(&call->gpus[SIM_BOARD], "compute_modes", "0-3"), mode)))
+        result = NVML_ERROR_NOT_SUPPORTED;
+    if (result == NVML_SUCCESS) {
+        const char *key = compute_mode_key(call, &scope);
+        result = keep(call, scope, key, mode);
+    }
     return sim_end(call, result);
 }
 
@@ -61,6 +92,8 @@ nvmlReturn_t nvmlDeviceSetAccountingMode(nvmlDevice_t device, nvmlEnableState_t 
 {
     struct sim_call *call;
     nvmlReturn_t result = begin_set(&call, "nvmlDeviceSetAccountingMode", device, mode, NVML_FEATURE_ENABLED);
+    if (result == NVML_SUCCESS && sim_mig_enabled(call))
+        result = NVML_ERROR_NOT_SUPPORTED;
     if (result == NVML_SUCCESS)
         result = keep(call, SIM_VOLATILE, "accounting_mode", mode);
     return sim_end(call, result);
@@ -113,41 +146,5 @@ nvmlReturn_t nvmlDeviceSetEccMode(nvmlDevice_t device, nvmlEnableState_t mode)
         result = NVML_ERROR_NOT_SUPPORTED;
     if (result == NVML_SUCCESS)
         result = keep(call, SIM_PERSISTENT, "ecc_pending", mode);
-    return sim_end(call, result);
-}
-
-nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t device, nvmlMemoryErrorType_t errorType,
-                                         nvmlEccCounterType_t counterType, unsigned long long *eccCounts)
-{
-    struct sim_call *call;
-    nvmlReturn_t result = sim_begin_device(&call, "nvmlDeviceGetTotalEccErrors", device);
-    SIM_NOTE(call, "%u %u", (unsigned int)errorType, (unsigned int)counterType);
-    if (result == NVML_SUCCESS && (!has_ecc(call) || !ecc(call, "ecc_current")))
-        result = NVML_ERROR_NOT_SUPPORTED;
-    if (result == NVML_SUCCESS && (eccCounts == NULL || (unsigned int)errorType >= NVML_MEMORY_ERROR_TYPE_COUNT ||
-                                   (unsigned int)counterType >= NVML_ECC_COUNTER_TYPE_COUNT))
-        result = NVML_ERROR_INVALID_ARGUMENT;
-    if (result == NVML_SUCCESS)
-        *eccCounts = OUTSIDE(
-            call, errorType == NVML_MEMORY_ERROR_TYPE_CORRECTED ? "ecc_corrected" : "ecc_uncorrected", 0);
-    return sim_end(call, result);
-}
-
-nvmlReturn_t nvmlDeviceGetRemappedRows(nvmlDevice_t device, unsigned int *corrRows, unsigned int *uncRows,
-                                       unsigned int *isPending, unsigned int *failureOccurred)
-{
-    struct sim_call *call;
-    nvmlReturn_t result = sim_begin_device(&call, "nvmlDeviceGetRemappedRows", device);
-    if (result == NVML_SUCCESS && (sim_board(call, "architecture") < NVML_DEVICE_ARCH_AMPERE || sim_mig_enabled(call)))
-        result = NVML_ERROR_NOT_SUPPORTED;
-    if (result == NVML_SUCCESS &&
-        (corrRows == NULL || uncRows == NULL || isPending == NULL || failureOccurred == NULL))
-        result = NVML_ERROR_INVALID_ARGUMENT;
-    if (result == NVML_SUCCESS) {
-        *corrRows = (unsigned int)OUTSIDE(call, "remapped_corrected", 0);
-        *uncRows = (unsigned int)OUTSIDE(call, "remapped_uncorrected", 0);
-        *isPending = OUTSIDE(call, "remapping_pending", 0) != 0;
-        *failureOccurred = OUTSIDE(call, "remapping_failed", 0) != 0;
-    }
     return sim_end(call, result);
 }

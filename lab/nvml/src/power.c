@@ -38,7 +38,8 @@ static nvmlReturn_t set_limit(struct sim_call *call, const char *kind, unsigned 
     unsigned int low, high;
     nvmlReturn_t result;
 
-    if (sim_get_number(&call->gpus[SIM_OUTSIDE], "power_settable", 1) == 0)
+    if (sim_get_number(&call->gpus[SIM_OUTSIDE], "power_settable",
+                       sim_get_number(&call->gpus[SIM_BOARD], "power_settable", 1)) == 0)
         return NVML_ERROR_NOT_SUPPORTED;
     result = sim_privileged(call);
     if (result != NVML_SUCCESS)
@@ -109,6 +110,3 @@ nvmlReturn_t nvmlDeviceGetTemperatureV(nvmlDevice_t device, nvmlTemperature_t *t
         temperature->temperature = (int)sim_temperature(call);
     return sim_end(call, result);
 }
-
-// No data-centre board of the set has fans of its own: the chassis cools it.
-SIM_GETTER(nvmlDeviceGetNumFans, unsigned int, 0)

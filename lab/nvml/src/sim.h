@@ -41,6 +41,8 @@ enum sim_scope {
     SIM_BOOT,        // until the reboot (persistence and compute mode)
     SIM_VOLATILE,    // until the GPU is torn down (power limit, clock locks, accounting)
     SIM_PROCESSES,   // pid -> MiB
+    SIM_METER,       // energy, temperature and throttled time up to a moment
+    SIM_MIG,         // until the driver goes or the GPU is reset (MIG mode from Hopper on, MIG instances)
     SIM_SCOPES
 };
 
@@ -49,6 +51,7 @@ struct sim_call {
     const char *function;
     char arguments[128];
     int gpu;  // -1: not about one GPU
+    int gpu_instance, compute_instance;  // of the MIG device the call is about; -1: about none
     int lock;
     struct sim_table node;
     struct sim_table gpus[SIM_SCOPES];
@@ -59,6 +62,7 @@ int sim_number(const char *text, unsigned long long *value);
 int sim_hexadecimal(const char **text, unsigned long long *value);
 int sim_in_list(const char *list, unsigned long long wanted);
 unsigned int sim_numbers(const char *text, unsigned int *values, unsigned int room);
+void sim_word(const char *text, unsigned int number, char *word, size_t size);
 nvmlReturn_t sim_copy(const char *text, char *buffer, unsigned int length);
 void sim_format(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -118,19 +122,70 @@ unsigned int sim_clock(const struct sim_call *call, nvmlClockType_t type);
 unsigned int sim_clock_step(const struct sim_call *call, unsigned int wanted);
 unsigned long long sim_throttle_reasons(const struct sim_call *call);
 
+// nvlink.c
+int sim_nvlink_between(const struct sim_call *call, const struct sim_table *other_board, int other);
+nvmlReturn_t sim_nvlink_errors(const struct sim_call *call, unsigned int link, unsigned int counter,
+                               unsigned long long *value);
+int sim_nvlink_active(const struct sim_call *call, unsigned int link);
+
+// health.c, counters.c, clocks.c
+unsigned long long sim_ecc_errors(const struct sim_call *call, int sram, int uncorrected, int aggregate);
+int sim_retires_pages(const struct sim_call *call);
+int sim_remaps_rows(const struct sim_call *call);
+nvmlReturn_t sim_energy(const struct sim_call *call, unsigned long long *millijoules);
+unsigned long long sim_violation(const struct sim_call *call, nvmlPerfPolicyType_t policy);
+nvmlReturn_t sim_has_application_clocks(const struct sim_call *call);
+
+// device.c
+nvmlReturn_t sim_pci_place(const struct sim_table *board, nvmlPciInfo_t *pci);
+
+// model.c: power, clock and speed under load; meter.c: what adds up over time
+struct sim_load {
+    unsigned int graphics_mhz, memory_mhz;
+    double milliwatts;
+    double throughput;             // 1: the board's full speed
+    unsigned long long throttled;  // clock event reasons that come from the load
+};
+void sim_model(const struct sim_call *call, double celsius, struct sim_load *load);
+double sim_celsius_at(const struct sim_call *call, double milliwatts);
+unsigned long long sim_now(const struct sim_call *call);
+void sim_meter_advance(struct sim_call *call);
+int sim_meter_settle(int gpu);
+double sim_meter(const struct sim_call *call, const char *key);
+
+// call.c, mig*.c: handles of MIG devices. sim_begin_any takes them as well as those of GPUs.
+struct sim_process {
+    unsigned int pid;
+    unsigned long long mib;
+    unsigned int gpu_instance, compute_instance;  // 0xFFFFFFFF: none
+};
+nvmlReturn_t sim_begin_any(struct sim_call **call, const char *function, nvmlDevice_t device);
+int sim_mig_gpu(const struct sim_call *call, nvmlDevice_t device);
+nvmlReturn_t sim_mig_attach(struct sim_call *call, nvmlDevice_t device);
+nvmlReturn_t sim_mig_by_uuid(const char *function, const char *uuid, nvmlDevice_t *device);
+const char *sim_mig_text(const struct sim_call *call, const char *key);
+unsigned int sim_mig_index(const struct sim_call *call);
+unsigned int sim_mig_resetless(const struct sim_call *call);
+unsigned int sim_mig_query_capable(const struct sim_call *call);
+unsigned long long sim_mig_mib(const struct sim_call *call);
+nvmlReturn_t sim_mig_may_sum(const struct sim_call *call);
+void sim_read_process(const struct sim_row *row, struct sim_process *process);
+
 #define SIM_NOTE(call, ...) sim_format((call)->arguments, sizeof((call)->arguments), __VA_ARGS__)
 
 // A call of the shape "one value of one device": TYPE *out = EXPRESSION, with `call` in scope.
-#define SIM_GETTER(FUNCTION, TYPE, EXPRESSION)                                     \
+#define SIM_GETTER_BY(BEGIN, FUNCTION, TYPE, EXPRESSION)                           \
     nvmlReturn_t FUNCTION(nvmlDevice_t device, TYPE *out)                          \
     {                                                                              \
         struct sim_call *call;                                                     \
-        nvmlReturn_t result = sim_begin_device(&call, #FUNCTION, device);          \
+        nvmlReturn_t result = BEGIN(&call, #FUNCTION, device);                     \
         if (result == NVML_SUCCESS && out == NULL)                                 \
             result = NVML_ERROR_INVALID_ARGUMENT;                                  \
         if (result == NVML_SUCCESS)                                                \
             *out = (TYPE)(EXPRESSION);                                             \
         return sim_end(call, result);                                              \
     }
+#define SIM_GETTER(FUNCTION, TYPE, EXPRESSION) SIM_GETTER_BY(sim_begin_device, FUNCTION, TYPE, EXPRESSION)
+#define SIM_MIG_GETTER(FUNCTION, TYPE, EXPRESSION) SIM_GETTER_BY(sim_begin_any, FUNCTION, TYPE, EXPRESSION)
 
 #endif

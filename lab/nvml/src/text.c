@@ -86,6 +86,21 @@ unsigned int sim_numbers(const char *text, unsigned int *values, unsigned int ro
     return count;
 }
 
+// The word of a text with the given number, at most size - 1 bytes of it; "" if there is none.
+void sim_word(const char *text, unsigned int number, char *word, size_t size)
+{
+    size_t length;
+    while (number > 0 && *text != '\0') {
+        text += strcspn(text, " ");
+        text += *text == ' ';
+        number--;
+    }
+    length = strcspn(text, " ");
+    length = length < size ? length : size - 1;
+    memcpy(word, text, length);
+    word[length] = '\0';
+}
+
 // Hands a string out in the way of NVML: nothing is cut, a short buffer is an error.
 nvmlReturn_t sim_copy(const char *text, char *buffer, unsigned int length)
 {

@@ -6,25 +6,33 @@
 #include "sim.h"
 
 #define MIB (1024ULL * 1024ULL)
-#define NO_INSTANCE 0xFFFFFFFFU
+
+// A MIG device has the memory of its GPU instance, which the compute instances in it share.
+static int is_mig(const struct sim_call *call)
+{
+    return call->gpu_instance >= 0;
+}
 
 static unsigned long long total_bytes(const struct sim_call *call)
 {
-    return sim_board(call, "memory_mib") * MIB;
+    return (is_mig(call) ? sim_mig_mib(call) : sim_board(call, "memory_mib")) * MIB;
 }
 
 static unsigned long long reserved_bytes(const struct sim_call *call)
 {
-    return sim_board(call, "memory_reserved_mib") * MIB;
+    return is_mig(call) ? 0 : sim_board(call, "memory_reserved_mib") * MIB;
 }
 
 // What the processes hold, at most what the board has beside its reserve.
 static unsigned long long process_bytes(const struct sim_call *call)
 {
-    unsigned long long sum = 0, room = total_bytes(call) - reserved_bytes(call), mib;
-    for (int i = 0; i < call->gpus[SIM_PROCESSES].count; i++)
-        if (sim_number(call->gpus[SIM_PROCESSES].rows[i].value, &mib))
-            sum += mib * MIB;
+    unsigned long long sum = 0, room = total_bytes(call) - reserved_bytes(call);
+    struct sim_process process;
+    for (int i = 0; i < call->gpus[SIM_PROCESSES].count; i++) {
+        sim_read_process(&call->gpus[SIM_PROCESSES].rows[i], &process);
+        if (!is_mig(call) || process.gpu_instance == (unsigned int)call->gpu_instance)
+            sum += process.mib * MIB;
+    }
     return sum < room ? sum : room;
 }
 
@@ -32,7 +40,9 @@ static unsigned long long process_bytes(const struct sim_call *call)
 nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
 {
     struct sim_call *call;
-    nvmlReturn_t result = sim_begin_device(&call, "nvmlDeviceGetMemoryInfo", device);
+    nvmlReturn_t result = sim_begin_any(&call, "nvmlDeviceGetMemoryInfo", device);
+    if (result == NVML_SUCCESS)
+        result = sim_mig_may_sum(call);
     if (result == NVML_SUCCESS && memory == NULL)
         result = NVML_ERROR_INVALID_ARGUMENT;
     if (result == NVML_SUCCESS) {
@@ -46,7 +56,9 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
 nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory)
 {
     struct sim_call *call;
-    nvmlReturn_t result = sim_begin_device(&call, "nvmlDeviceGetMemoryInfo_v2", device);
+    nvmlReturn_t result = sim_begin_any(&call, "nvmlDeviceGetMemoryInfo_v2", device);
+    if (result == NVML_SUCCESS)
+        result = sim_mig_may_sum(call);
     if (result == NVML_SUCCESS && memory == NULL)
         result = NVML_ERROR_INVALID_ARGUMENT;
     if (result == NVML_SUCCESS && memory->version != nvmlMemory_v2)
@@ -75,46 +87,56 @@ nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_
     return sim_end(call, result);
 }
 
-static void fill_old(void *infos, unsigned int i, unsigned int pid, unsigned long long bytes)
+static void fill_old(void *infos, unsigned int i, const struct sim_process *process)
 {
     nvmlProcessInfo_v1_t *info = (nvmlProcessInfo_v1_t *)infos + i;
-    info->pid = pid;
-    info->usedGpuMemory = bytes;
+    info->pid = process->pid;
+    info->usedGpuMemory = process->mib * MIB;
 }
 
-static void fill_new(void *infos, unsigned int i, unsigned int pid, unsigned long long bytes)
+static void fill_new(void *infos, unsigned int i, const struct sim_process *process)
 {
     nvmlProcessInfo_t *info = (nvmlProcessInfo_t *)infos + i;
-    info->pid = pid;
-    info->usedGpuMemory = bytes;
-    info->gpuInstanceId = NO_INSTANCE;
-    info->computeInstanceId = NO_INSTANCE;
+    info->pid = process->pid;
+    info->usedGpuMemory = process->mib * MIB;
+    info->gpuInstanceId = process->gpu_instance;
+    info->computeInstanceId = process->compute_instance;
 }
 
-typedef void filler(void *infos, unsigned int i, unsigned int pid, unsigned long long bytes);
+typedef void filler(void *infos, unsigned int i, const struct sim_process *process);
+
+// The processes of what the call is about: the GPU or the MIG device. Returns how many there are.
+static unsigned int collect(const struct sim_call *call, struct sim_process *found)
+{
+    unsigned int count = 0;
+    for (int i = 0; i < call->gpus[SIM_PROCESSES].count; i++) {
+        sim_read_process(&call->gpus[SIM_PROCESSES].rows[i], &found[count]);
+        count += !is_mig(call) || (found[count].gpu_instance == (unsigned int)call->gpu_instance &&
+                                   found[count].compute_instance == (unsigned int)call->compute_instance);
+    }
+    return count;
+}
 
 // Hands the processes out; with `none` the GPU has no such processes at all.
 static nvmlReturn_t list(const char *function, nvmlDevice_t device, unsigned int *count, void *infos, filler *fill,
                          int none)
 {
+    static struct sim_process found[SIM_MAX_ROWS];
     struct sim_call *call;
-    nvmlReturn_t result = sim_begin_device(&call, function, device);
+    nvmlReturn_t result = sim_begin_any(&call, function, device);
+    if (result == NVML_SUCCESS)
+        result = sim_mig_may_sum(call);
     if (result == NVML_SUCCESS && count == NULL)
         result = NVML_ERROR_INVALID_ARGUMENT;
     if (result == NVML_SUCCESS) {
-        const struct sim_table *table = &call->gpus[SIM_PROCESSES];
-        unsigned int size = none ? 0 : (unsigned int)table->count, room = *count;
+        unsigned int size = none ? 0 : collect(call, found), room = *count;
         *count = size;
         if (room < size)
             result = NVML_ERROR_INSUFFICIENT_SIZE;
         else if (size > 0 && infos == NULL)
             result = NVML_ERROR_INVALID_ARGUMENT;
-        for (unsigned int i = 0; result == NVML_SUCCESS && i < size; i++) {
-            unsigned long long pid = 0, mib = 0;
-            sim_number(table->rows[i].key, &pid);
-            sim_number(table->rows[i].value, &mib);
-            fill(infos, i, (unsigned int)pid, mib * MIB);
-        }
+        for (unsigned int i = 0; result == NVML_SUCCESS && i < size; i++)
+            fill(infos, i, &found[i]);
     }
     return sim_end(call, result);
 }
