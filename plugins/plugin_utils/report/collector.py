@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.swarm.node.plugins.plugin_utils.report import results
+from ansible_collections.swarm.node.plugins.plugin_utils.report import attention, results
 from ansible_collections.swarm.node.plugins.plugin_utils.report.results import Event
 
-SCHEMA = 1
+SCHEMA = 2
 
 STATES = (
     "failed",
@@ -171,6 +171,7 @@ class Collector:
             "other_changes": list(host.other_changes),
             "explain": host.merge["explain"],
             "reboot_required": any(layer["reboot_required"] for layer in layers),
+            "degraded": sorted({target for layer in layers for target in layer["degraded"]}),
             "round_trips": host.round_trips,
             "delegated": host.delegated,
             "writes": host.writes,
@@ -211,6 +212,10 @@ def _layer(layer: _Layer, slot: Slot, check_run: bool) -> dict[str, Any]:
     if applied and not layer.failed:
         fields["before"] = applied[0]["before"] | fields["before"]
         fields["reboot_required"] |= any(entry["reboot_required"] for entry in applied)
+    if layer.failed is not None and not fields["attention"]:
+        # A failure need not say it again: the hardware is as the look before found it.
+        before = [entry for entry in (*layer.applied, layer.checked) if entry]
+        fields["attention"] = before[-1]["attention"] if before else []
     fields["writes"] = sum(entry["writes"] for entry in applied) + fields["writes"]
     fields["changed"] = bool(fields["changed"] or any(entry["changed"] for entry in applied))
     fields["state"] = _layer_state(layer, fields, check_run)
@@ -261,6 +266,16 @@ def _took_effect(layer: Mapping[str, Any]) -> bool:
     return layer["state"] == "changed" or (layer["state"] == "failed" and layer["changed"])
 
 
+def _attention(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """How many entries of each severity, each device's trouble once."""
+    found = [
+        attention.severity_of(entry)
+        for host in hosts.values()
+        for entry in attention.distinct(host["layers"])
+    ]
+    return {severity: found.count(severity) for severity in attention.SEVERITIES}
+
+
 def totals(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Counts over all hosts. `nodes` leaves out those nothing of the collection ran for."""
     states = {state: sum(host["state"] == state for host in hosts.values()) for state in STATES}
@@ -274,6 +289,9 @@ def totals(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             len(layer["changes"]) for layer in done if layer["state"] in ("planned", "would_change")
         ),
         "unapplied": sum(len(layer["unapplied"]) for layer in done),
+        "pending": sum(len(layer["pending"]) for layer in done),
+        "attention": _attention(hosts),
+        "degraded": sum(bool(host["degraded"]) for host in hosts.values()),
         "reboot_required": sum(host["reboot_required"] for host in hosts.values()),
         "round_trips": sum(trips),
         "round_trips_max": max(trips, default=0),

@@ -21,6 +21,7 @@ from ansible_collections.swarm.node.plugins.plugin_utils.report.values import (
 )
 
 _CHANGE = ("key", "before", "after", "unit", "when", "disruption", "verify", "undo", "origin", "why")
+_PENDING = ("key", "live", "after", "when", "detail")
 _UNAPPLIED = ("key", "wanted", "live", "reason", "detail", "required", "origin")
 
 LINES_PER_KIND = 8
@@ -35,6 +36,11 @@ def fold_changes(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def fold_unapplied(wishes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Unapplied wishes, folded the same way."""
     return _fold(wishes, _UNAPPLIED)
+
+
+def fold_pending(waiting: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was set and waits for a reset or a reboot, folded the same way."""
+    return _fold(waiting, _PENDING)
 
 
 def signature(entries: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.swarm.node.plugins.plugin_utils.report import fold
 from ansible_collections.swarm.node.plugins.plugin_utils.report.text import totals_line
 from ansible_collections.swarm.node.plugins.plugin_utils.report.values import clean, plural, show, span
-from ansible_collections.swarm.node.plugins.plugin_utils.report.view import STATE_WORDS, View
+from ansible_collections.swarm.node.plugins.plugin_utils.report.view import STATE_WORDS, View, left_over
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HERE = Path(__file__).parent
@@ -27,7 +27,9 @@ def render(view: View, hosts: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(show=_show, clean=clean, plural=plural, kind=fold.kind)
-    environment.globals.update(span=_span, state_words=STATE_WORDS, totals_line=totals_line)
+    environment.globals.update(
+        span=_span, state_words=STATE_WORDS, totals_line=totals_line, left_over=left_over
+    )
     group_of = {host: group.label for group in view.groups for host in group.hosts}
     template = environment.get_template("report.html.j2")
     return template.render(view=view, hosts=hosts, group_of=group_of)

@@ -27,7 +27,7 @@ CONTROLLER_ONLY = frozenset(
 MERGE = "swarm.node.merge"
 
 _BUILTIN = ("ansible.builtin.", "ansible.legacy.")
-_LISTS = ("changes", "unapplied", "details")
+_LISTS = ("changes", "unapplied", "details", "pending", "attention")
 _STRING_LISTS = ("notes", "degraded", "rolled_back")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.swarm.node.plugins.plugin_utils.report import fold
+from ansible_collections.swarm.node.plugins.plugin_utils.report.attention import SEVERITIES
 from ansible_collections.swarm.node.plugins.plugin_utils.report.values import clean, plural, show, span
 from ansible_collections.swarm.node.plugins.plugin_utils.report.view import (
     STATE_WORDS,
@@ -20,9 +21,14 @@ from ansible_collections.swarm.node.plugins.plugin_utils.report.view import (
     Group,
     LayerView,
     View,
+    left_over,
 )
 
 Line = tuple[str, str]
+
+ATTENTION_SHOWN = 20
+PLACES_SHOWN = 5
+"""So many troubles, and places of each, are named on the terminal."""
 
 GROUPS_SHOWN = 20
 """A fleet without two equal nodes must not flood the terminal; the report has them all."""
@@ -47,9 +53,9 @@ def render(view: View, path: str = "") -> list[Line]:
         (view.headline, tone),
     ]
     if view.verdict:
-        good = not view.totals["unapplied"] and not view.totals["reboot_required"]
-        lines.append((view.verdict, "good" if good else "changed"))
+        lines.append((view.verdict, "changed" if left_over(view.totals) else "good"))
     lines += _problems(view)
+    lines += _attention(view)
     for group in view.groups[:GROUPS_SHOWN]:
         lines.append(("", "plain"))
         lines += _group(group)
@@ -70,6 +76,13 @@ def totals_line(totals: Mapping[str, Any]) -> str:
         parts.append(f"{totals['changes_planned']} planned")
     if totals["unapplied"]:
         parts.append(f"{totals['unapplied']} not applied")
+    for severity, count in totals["attention"].items():
+        if count:
+            parts.append(f"{count} {severity}")
+    if totals["degraded"]:
+        parts.append(f"{plural(totals['degraded'], 'node')} degraded")
+    if totals["pending"]:
+        parts.append(f"{totals['pending']} pending")
     if totals["reboot_required"]:
         parts.append(
             f"{plural(totals['reboot_required'], 'node')} need a reboot".replace("node need", "node needs")
@@ -100,12 +113,31 @@ def _problems(view: View) -> Iterator[Line]:
             yield from _failure(failure, "changed")
 
 
+def _attention(view: View) -> Iterator[Line]:
+    if not view.attention:
+        return
+    yield "", "plain"
+    yield "NEEDS ATTENTION", "plain"
+    for entry in view.attention[:ATTENTION_SHOWN]:
+        tone = "bad" if entry.severity == SEVERITIES[0] else "changed"
+        yield f"  {entry.severity}  {clean(entry.what).replace('_', ' ')}: {clean(entry.detail, 300)}", tone
+        for hosts, devices in entry.where[:PLACES_SHOWN]:
+            yield f"      {hosts}  {clean(devices, 200)}", "plain"
+        if len(entry.where) > PLACES_SHOWN:
+            yield (
+                f"      … and {plural(len(entry.where) - PLACES_SHOWN, 'more place')}: see the report",
+                "dim",
+            )
+    if len(view.attention) > ATTENTION_SHOWN:
+        yield f"  … and {len(view.attention) - ATTENTION_SHOWN} more: see the report", "dim"
+
+
 def _failure(failure: Failure, tone: str) -> Iterator[Line]:
     where = failure.layer or failure.task
     phase = f"  [{failure.phase}]" if failure.phase else ""
     yield f"  {failure.hosts_text}  {clean(where)}: {clean(failure.msg, 600)}{phase}", tone
     if failure.degraded:
-        yield f"      degraded, lost half-way: {clean(', '.join(failure.degraded), 300)}", tone
+        yield f"      degraded, left out as it does not work: {clean(', '.join(failure.degraded), 300)}", tone
     if failure.rolled_back:
         yield f"      rolled back: {_some(failure.rolled_back)}", "plain"
     for left in failure.not_undone:
@@ -145,6 +177,10 @@ def _layer(layer: LayerView) -> Iterator[Line]:
     for kind, count in more:
         yield f"     … and {count} more  {kind}", "changed"
     yield from _unapplied(layer.unapplied)
+    for waiting in layer.pending:
+        yield f"     WAITING  {pending_text(waiting)}", "changed"
+    if layer.degraded:
+        yield f"     DEGRADED  left out as it does not work: {_some(layer.degraded)}", "bad"
     if layer.reboot_required:
         yield "     needs a reboot to take effect", "changed"
     if layer.still_to_change:
@@ -209,6 +245,14 @@ def unapplied_text(wish: Mapping[str, Any]) -> str:
     detail = clean(wish.get("detail") or "", 300)
     words.append(f"{reason}: {detail}" if detail else reason)
     return "  ".join(words) + _because("required" if wish.get("required") else "", wish.get("origin"))
+
+
+def pending_text(waiting: Mapping[str, Any]) -> str:
+    """`gpu.ecc  8 GPUs  true, then false  at the next reset of the GPU`"""
+    words = [clean(waiting.get("key", "")), waiting["subject"]]
+    words.append(f"{show(waiting.get('live'))}, then {show(waiting.get('after'))}")
+    words.append(clean(waiting.get("detail") or f"waits for {waiting.get('when') or 'a reset'}", 300))
+    return "  ".join(word for word in words if word)
 
 
 def _because(*reasons: Any) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.swarm.node.plugins.plugin_utils.report import fold
+from ansible_collections.swarm.node.plugins.plugin_utils.report import attention, fold
+from ansible_collections.swarm.node.plugins.plugin_utils.report.attention import Attention
 from ansible_collections.swarm.node.plugins.plugin_utils.report.values import hosts_text, mask, plural
 
 STATE_WORDS = {
@@ -40,12 +41,20 @@ class LayerView:
     still_to_change: list[str]
     interrupted: dict[str, Any] | None
     notes: list[str]
+    pending: list[dict[str, Any]]
+    degraded: list[str]
 
     @property
     def quiet(self) -> bool:
         """Nothing about it needs a line of its own."""
         return self.state == "unchanged" and not (
-            self.unapplied or self.reboot_required or self.interrupted or self.notes or self.still_to_change
+            self.unapplied
+            or self.reboot_required
+            or self.interrupted
+            or self.notes
+            or self.still_to_change
+            or self.pending
+            or self.degraded
         )
 
 
@@ -98,7 +107,7 @@ class View:
     tolerated: list[Failure]
     unreachable: list[tuple[str, str]]
     not_reached: str
-    bystanders: str
+    attention: list[Attention]
     groups: list[Group] = field(default_factory=list)
 
 
@@ -114,7 +123,7 @@ def make_view(report: Mapping[str, Any]) -> View:
         tolerated=_failures(hosts, tolerated=True),
         unreachable=_unreachable(hosts),
         not_reached=hosts_text(name for name, host in hosts.items() if host["state"] == "not_reached"),
-        bystanders=hosts_text(name for name, host in hosts.items() if host["state"] == "no_layers"),
+        attention=attention.collect(hosts),
         groups=_groups(hosts),
     )
 
@@ -134,16 +143,28 @@ def verdict(totals: Mapping[str, Any]) -> str:
         count for state, count in states.items() if state not in ("unchanged", "no_layers")
     ):
         return ""
-    if not totals["unapplied"] and not totals["reboot_required"]:
+    left = left_over(totals)
+    if not left:
         return "Nothing to change: every node is as wished."
+    words = " and ".join(part for part in (", ".join(left[:-1]), left[-1]) if part)
+    return f"Nothing to change, but {words} (see below)."
+
+
+def left_over(totals: Mapping[str, Any]) -> list[str]:
+    """What is not as it should be although nothing is to change, in words."""
     left = []
+    troubles = sum(totals["attention"].values())
+    if troubles:
+        left.append(f"{plural(troubles, 'thing')} need{'s' if troubles == 1 else ''} attention")
     if totals["unapplied"]:
         left.append(
             f"{plural(totals['unapplied'], 'wish' if totals['unapplied'] == 1 else 'wishe')} not applied"
         )
     if totals["reboot_required"]:
         left.append(f"{plural(totals['reboot_required'], 'node')} waiting for a reboot")
-    return f"Nothing to change, but {' and '.join(left)} (see below)."
+    elif totals["pending"]:
+        left.append(f"{plural(totals['pending'], 'setting')} waiting for a reset or a reboot")
+    return left
 
 
 def layer_title(layer: Mapping[str, Any]) -> str:
@@ -216,6 +237,7 @@ def _groups(hosts: Mapping[str, Any]) -> list[Group]:
 def _signature(host: Mapping[str, Any], layers: list[LayerView]) -> str:
     parts = [
         [v.title, v.state, fold.signature(v.changes), fold.signature(v.unapplied), v.reboot_required,
+         fold.signature(v.pending), v.degraded,
          v.still_to_change, mask(json.dumps(v.interrupted, default=str)) if v.interrupted else ""]
         for v in layers
     ]  # fmt: skip
@@ -232,6 +254,8 @@ def _layer_view(layer: Mapping[str, Any]) -> LayerView:
         still_to_change=sorted(set(layer["still_to_change"])),
         interrupted=layer["interrupted"],
         notes=list(layer["notes"]),
+        pending=fold.fold_pending(layer["pending"]),
+        degraded=sorted(layer["degraded"]),
     )
 
 
