@@ -61,3 +61,24 @@ def gpu_node(request: pytest.FixtureRequest, nodes: dict[str, Any]) -> Any:
 def boards(node: Any) -> list[dict[str, Any]]:
     """What the simulator itself says of the boards, locks included."""
     return json.loads(node.check_output("nvml-sim status --json"))["gpus"]
+
+
+def instances(node: Any) -> dict[int, list[str]]:
+    """GPU index → names of its MIG instances, sorted; only GPUs that have any."""
+    found = {
+        board["index"]: sorted(item["profile"] for item in board["mig_instances"]) for board in boards(node)
+    }
+    return {index: names for index, names in found.items() if names}
+
+
+WATTS = {
+    "NVIDIA H100 80GB HBM3": 630,
+    "NVIDIA A100-SXM4-40GB": 360,
+    "NVIDIA B200": 900,
+    "NVIDIA L40S": 315,
+    "Tesla T4": 68,
+}
+"""Model → what the gpu scenario asks for: 90 % of the default, of a T4 80 % of its range."""
+
+EXCLUSIVE_PROCESS = 3
+"""NVML's number of the compute mode."""

@@ -20,7 +20,9 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.core.errors import BindError, Problem
 from ..module_utils.core.version import VERSION
-from ..module_utils.gpu.settings import SETTINGS, mistakes_in
+from ..module_utils.gpu.settings import RESET, SETTINGS, mistakes_in
+from ..module_utils.gpu_mig.wishes import mistakes_in_layout, mistakes_in_layouts
+from ..module_utils.gpu_topology.nccl_part import mistakes_in_nccl
 from ..plugin_utils.merge import profiles, schema
 from ..plugin_utils.merge.levels import inventory_levels, play_level
 from ..plugin_utils.merge.resolve import EXTRA_RANK, PLAY_RANK, Level, Unrendered
@@ -29,7 +31,7 @@ from ..plugin_utils.merge.wishes import Merged, Validator, decide, merge, unknow
 BATCH = re.compile(r"[1-9][0-9]*|([1-9][0-9]?|100)%")
 """One size in `node_batches`."""
 
-GPU_OPTIONS = [setting.option for setting in SETTINGS.values()]
+GPU_OPTIONS = [*(setting.option for setting in SETTINGS.values()), RESET]
 
 
 class ActionModule(ActionBase):
@@ -71,6 +73,7 @@ class ActionModule(ActionBase):
             merged = merge(layers, levels, profile, _validators())
         except BindError as error:
             problems += [problem for problem in error.problems if problem not in problems]
+        problems += _layout_problems(merged)
         if problems:
             raise BindError(problems)
         run = _run(task_vars)
@@ -186,7 +189,16 @@ def _validators() -> dict[str, Validator]:
     found["node_expect"] = _expect_mistakes
     found["node_batches"] = _batch_mistakes
     found["node_freeze"] = _freeze_mistakes
+    found["gpu_nccl"] = mistakes_in_nccl
+    found["gpu_mig_layouts"] = mistakes_in_layouts
     return found
+
+
+def _layout_problems(merged: Merged) -> list[Problem]:
+    """Layouts may be named, and what a name stands for may be said at another level."""
+    mistakes = mistakes_in_layout(merged.values.get("gpu_mig"), merged.values.get("gpu_mig_layouts"))
+    origin = merged.origins.get("gpu_mig", "")
+    return [Problem("gpu_mig", value, allowed, origin) for value, allowed in mistakes]
 
 
 def _batch_mistakes(value: list[Any]) -> list[tuple[Any, str]]:

@@ -123,8 +123,22 @@ interrupted:
   description: What the journal holds of a run that never finished.
   type: dict
   returned: success
+pending:
+  description:
+    - What was set and waits for a reset or a reboot, with C(key), C(target), C(target_name), C(live),
+      C(after), C(when) and C(detail). Always empty for this layer.
+  type: list
+  elements: dict
+  returned: success
+attention:
+  description:
+    - What is wrong with the hardware, whatever is asked for, with C(target), C(target_name), C(what),
+      C(detail) and C(severity) (V(critical) or V(warning)). Always empty for this layer.
+  type: list
+  elements: dict
+  returned: success
 degraded:
-  description: Devices that went away half-way. Always empty for this layer.
+  description: Devices left out because they do not work. Always empty for this layer.
   type: list
   elements: str
   returned: success

@@ -94,18 +94,6 @@ def test_drift_is_seen_in_check_mode_and_put_right(lab: Lab, first: Run) -> None
     assert lab.optimize("--limit", H100).code == 0
 
 
-def test_what_a_reboot_takes_away_comes_back(lab: Lab, first: Run) -> None:
-    wishes = {"gpu_power_limit": {"L40S": 300}, "gpu_graphics_clocks": {"T4": "80%max"}}
-    assert lab.optimize("--limit", MIXED, **wishes).code == 0
-    lab.reboot(MIXED)
-    limits = {gpu["power_limit_mw"] for gpu in lab.gpus(MIXED)}
-    assert limits == {350_000, 70_000}, "the simulator keeps volatile limits over a reboot"
-    assert lab.optimize("--limit", MIXED, **wishes).code == 0
-    assert {gpu["power_limit_mw"] for gpu in lab.gpus(MIXED)} == {300_000, 70_000}
-    again = lab.optimize("--limit", MIXED, **wishes)
-    assert again.host(MIXED)["state"] == "unchanged", again.output
-
-
 def test_a_role_alone_without_a_profile(lab: Lab, first: Run, tmp_path) -> None:
     book = tmp_path / "alone.yml"
     book.write_text(

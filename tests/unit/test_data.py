@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ansible_collections.swarm.node.plugins.action.merge import _validators
 from ansible_collections.swarm.node.plugins.module_utils.core.version import VERSION
-from ansible_collections.swarm.node.plugins.modules import gpu, kernel
+from ansible_collections.swarm.node.plugins.modules import gpu, gpu_mig, kernel
 from ansible_collections.swarm.node.plugins.plugin_utils.merge import catalogue, profiles, schema
 from ansible_collections.swarm.node.plugins.plugin_utils.merge.wishes import merge
 
@@ -62,7 +62,9 @@ def test_catalogue_entries_are_consistent():
 def test_every_option_of_a_role_is_one_of_its_module():
     """An option nobody hands on would do nothing; only the merge itself uses kernel_allow_unknown."""
     common = set(kernel.COMMON_ARGUMENTS)
-    for layer, arguments in (("kernel", kernel.ARGUMENTS), ("gpu", gpu.ARGUMENTS)):
+    of_mig = {"mig": gpu_mig.ARGUMENTS["mig"], "mig_layouts": gpu_mig.ARGUMENTS["layouts"]}
+    of_mig["mig_assert"] = gpu_mig.ARGUMENTS["assert_only"]
+    for layer, arguments in (("kernel", kernel.ARGUMENTS), ("gpu", {**gpu.ARGUMENTS, **of_mig})):
         for name, spec in schema.layer_options(layer).items():
             if name == "kernel_allow_unknown":
                 continue

@@ -27,7 +27,7 @@ def test_every_step_has_what_it_needs(scenario: Path) -> None:
     for step in steps:
         action, _blank, argument = step.partition(" ")
         if action in PLAYBOOKS:
-            assert (scenario / f"{action}.yml").is_file(), step
+            assert (scenario / (argument or f"{action}.yml")).is_file(), step
         if action == "verify":
             assert list((scenario / argument).glob("test_*.py")), step
 

@@ -37,6 +37,8 @@ class Composite:
         self.name = name
         self.parts = parts
         self.port: Port = CompositePort(parts)
+        self.planned = Plan()
+        """While planning: what the parts before the one that asks have planned."""
         self._manager = manager
 
     def manager(self) -> str:
@@ -48,6 +50,7 @@ class Composite:
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
         """Raises BindError with the problems of all parts."""
         plan, problems = Plan(), []
+        self.planned = plan
         for part, own in zip(self.parts, state):
             try:
                 plan.extend(part.plan(own, _share(record, part), others))
@@ -55,6 +58,14 @@ class Composite:
                 problems += error.problems
         if problems:
             raise BindError(_distinct(problems))
+        # What no part here owns was claimed by a part that another program has: it stays.
+        plan.claims.update(
+            {
+                name: claim
+                for name, claim in record.claims.items()
+                if not any(p.owns(name) for p in self.parts)
+            }
+        )
         return plan
 
 

@@ -145,6 +145,9 @@ class Plan:
     def withhold(self, change: Change, reason: str, detail: str, known: dict[str, Claim]) -> None:
         """Takes a change out of the plan and says why; its claim falls back to what it was."""
         self.changes.remove(change)
+        self.pending = [
+            item for item in self.pending if (item["key"], item["target"]) != (change.key, change.target)
+        ]
         self.unapplied.append(
             Unapplied(
                 key=change.key,

@@ -75,20 +75,23 @@ def run(module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, 
             outcome = reconcile(layer, store, request)
     except BindError as error:
         problems = [vars(problem) for problem in error.problems]
-        module.fail_json(msg=f"nothing was changed: {error}", problems=problems, **failure)
+        module.fail_json(
+            msg=f"nothing was changed: {error}", problems=problems, failure_kind="refused", **failure
+        )
     except TransactionFailed as error:
         module.fail_json(
             msg=str(error),
             rolled_back=error.rolled_back,
             not_undone=error.not_undone,
             writes=store.writes + layer.port.writes,
+            failure_kind="rolled_back",
             **failure,
         )
     except PermissionError as error:
         hint = "; this needs root: run it with become" if os.geteuid() != 0 else ""
-        module.fail_json(msg=f"{error}{hint}", **failure)
+        module.fail_json(msg=f"{error}{hint}", failure_kind="unavailable", **failure)
     except (NodeError, OSError) as error:
-        module.fail_json(msg=str(error), **failure)
+        module.fail_json(msg=str(error), failure_kind="unavailable", **failure)
     _answer(module, outcome)
 
 
@@ -105,15 +108,24 @@ def _answer(module: AnsibleModule, outcome: Outcome) -> None:
         names = ", ".join(f"{wish.key}{_on(wish)} ({wish.reason}: {wish.detail})" for wish in missing)
         result.update(changed=False, changes=[])
         module.fail_json(
-            msg=f"required settings cannot be applied, so nothing was changed: {names}", **result
+            msg=f"required settings cannot be applied, so nothing was changed: {names}",
+            failure_kind="required",
+            **result,
         )
     if outcome.degraded:
         module.fail_json(
-            msg=f"degraded: {', '.join(outcome.degraded)} left out, as it does not work; "
-            "everything else is as asked for",
+            msg=f"degraded: {', '.join(outcome.degraded)} left out, as it does not work{_reasons(outcome)}; "
+            f"everything else is {'planned as' if module.check_mode else 'as'} asked for",
+            failure_kind="degraded",
             **result,
         )
     module.exit_json(**result)
+
+
+def _reasons(outcome: Outcome) -> str:
+    """Why targets were left out, where that is known."""
+    details = [wish.detail for wish in outcome.plan.unapplied if wish.reason == "lost" and wish.detail]
+    return f" ({'; '.join(dict.fromkeys(details))})" if details else ""
 
 
 def _unapplied_warning(outcome: Outcome) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..core.errors import Problem
+from .lost import may_be_lost
 from .selectors import MODEL, missing, short_name
-from .settings import Expect, Wish
-from .state import NodeState
+from .settings import RESET_VARIABLE, Expect, Wish
+from .state import Gpu, NodeState
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,33 @@ def _unexpected(expect: Expect, value: str, found: str) -> Problem:
 
 
 def _unseen(state: NodeState) -> str:
-    if not state.unseen:
-        return ""
-    return f" ({', '.join(state.unseen)} is on the PCI bus, but NVML does not see it)"
+    """What is in the node and does not count: it does not work."""
+    away = [f"{gpu.place}: {gpu.why}" for gpu in state.lost]
+    if state.unseen:
+        away.append(f"{', '.join(state.unseen)} is on the PCI bus, but NVML does not see it")
+    return f" ({'; '.join(away)})" if away else ""
 
 
 def target_problems(wishes: Iterable[Wish], state: NodeState) -> list[Problem]:
-    """Indexes and UUIDs that this node does not have."""
+    """Indexes, PCI addresses and UUIDs that this node does not have."""
     known = [gpu.identity for gpu in state.gpus]
-    here = "; ".join(f"{gpu.index} = {gpu.uuid} ({gpu.model})" for gpu in state.gpus)
+    here = "; ".join(f"{gpu.index} = {gpu.uuid} ({_place(gpu)})" for gpu in state.gpus)
+    allowed = f"a GPU this node has: {here}"
     return [
-        wish.problem(f"a GPU this node has: {here}", selector.value, "the selector")
+        Problem(variable, selector.value, allowed, origin, "the selector")
         for wish in wishes
-        for selector in missing(wish.rules, known)
+        if not wish.recorded
+        for variable, origin, rules in (
+            (wish.setting.variable, wish.origin, wish.rules),
+            (RESET_VARIABLE, wish.reset_origin, wish.reset),
+        )
+        for selector in missing(rules, known)
+        if not may_be_lost(selector, state)
     ]
+
+
+def _place(gpu: Gpu) -> str:
+    return f"{gpu.model} at {gpu.bus_id}" if gpu.bus_id else gpu.model
 
 
 def idle_notes(wishes: Iterable[Wish], state: NodeState) -> list[str]:
@@ -64,8 +78,10 @@ def idle_notes(wishes: Iterable[Wish], state: NodeState) -> list[str]:
     notes = []
     for wish in wishes:
         models = [rule.selector for rule in wish.rules if rule.selector.kind == MODEL]
-        if len(models) == len(wish.rules) and not any(
-            selector.matches(*gpu.identity) for selector in models for gpu in state.gpus
+        if (
+            models
+            and len(models) == len(wish.rules)
+            and not any(selector.matches(*gpu.identity) for selector in models for gpu in state.gpus)
         ):
             names = ", ".join(str(selector) for selector in models)
             here = ", ".join(sorted({gpu.model for gpu in state.gpus}))

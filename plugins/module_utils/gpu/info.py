@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import LayerUnavailable, NodeError, TargetLost
+from ..gpu_topology.details import details, pcie_traffic
+from .health import Health, attention_of, most_links, throttle_reasons
+from .health_reading import read_health
+from .memory import LockMemory, Refusals
 from .nvml import NoPermission, Nvml, NvmlError, Unsupported
+from .presence import driver_load
 from .quantity import watts
 from .reading import CLOCK_GRAPHICS, CLOCK_MEMORY, bus_id_of, supported_clocks
 from .selectors import short_name
+from .support import read_support
 
 CLOCK_SM, CLOCK_VIDEO = 1, 3
 VOLATILE, AGGREGATE = 0, 1
@@ -23,50 +30,48 @@ ARCHITECTURES = {
     10: "Blackwell", 13: "Rubin",
 }  # fmt: skip
 COMPUTE_MODES = {0: "default", 1: "exclusive_thread", 2: "prohibited", 3: "exclusive_process"}
-THROTTLE_REASONS = {
-    0x001: "gpu_idle",
-    0x002: "applications_clocks_setting",
-    0x004: "sw_power_cap",
-    0x008: "hw_slowdown",
-    0x010: "sync_boost",
-    0x020: "sw_thermal_slowdown",
-    0x040: "hw_thermal_slowdown",
-    0x080: "hw_power_brake_slowdown",
-    0x100: "display_clock_setting",
-    0x200: "board_limit",
-    0x400: "reliability",
-}
-"""Bits of NVML's reasons for a lower clock."""
 
 
-def collect(nvml: Nvml) -> dict[str, Any]:
+def collect(nvml: Nvml, root: Path = Path("/")) -> dict[str, Any]:
     """Versions and one entry per GPU. Raises LayerUnavailable where NVML cannot be asked at all.
 
     A GPU that does not answer has an entry with `lost` (why) and nothing else but its index.
+    root: where /proc, /sys and /run are
     """
     count = int(nvml.call("nvmlDeviceGetCount"))
+    refusals = LockMemory(str(root / "run" / "swarm_node"), driver_load(root)).refusals()
+    entries = [_entry(nvml, index, root, refusals) for index in range(count)]
+    _add_attention(entries)
     cuda = _node(nvml, "nvmlSystemGetCudaDriverVersion")
     return {
         "driver_version": _node(nvml, "nvmlSystemGetDriverVersion"),
         "nvml_version": _node(nvml, "nvmlSystemGetNVMLVersion"),
         "cuda_version": f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else None,
-        "gpus": [_entry(nvml, index) for index in range(count)],
+        "gpus": entries,
     }
 
 
-def throttle_reasons(bits: int | None) -> list[str] | None:
-    """Names of the reasons; a bit without a name keeps its number."""
-    if bits is None:
-        return None
-    names = [name for bit, name in THROTTLE_REASONS.items() if bits & bit]
-    rest = bits & ~sum(THROTTLE_REASONS)
-    return names + ([hex(rest)] if rest else [])
+def _add_attention(entries: list[dict[str, Any]]) -> None:
+    """`health.attention`, which takes a look at all GPUs of a model."""
+    models: dict[str, list[Health]] = {}
+    for entry in entries:
+        if not entry["lost"]:
+            models.setdefault(entry["model"], []).append(entry["health"])
+    for entry in entries:
+        if entry["lost"]:
+            continue
+        health, label = entry["health"], f"gpu {entry['index']} ({entry['model']})"
+        found = attention_of(health, entry["uuid"], label, most_links(models[entry["model"]]))
+        told = [{name: item[name] for name in ("severity", "what", "detail")} for item in found]
+        entry["health"] = {**health.as_result(), "attention": told}
 
 
-def _entry(nvml: Nvml, index: int) -> dict[str, Any]:
+def _entry(nvml: Nvml, index: int, root: Path, refusals: Refusals) -> dict[str, Any]:
     try:
         uuid = nvml.uuid(index)
-        return {"index": index, "uuid": uuid, "lost": None, **_Reader(nvml, uuid).everything()}
+        found = _Reader(nvml, uuid).everything()
+        found["support"] = read_support(nvml, index, uuid, root, refusals)
+        return {"index": index, "uuid": uuid, "lost": None, **found}
     except TargetLost as error:
         return {"index": index, "uuid": None, "lost": str(error)}
     except LayerUnavailable:
@@ -114,6 +119,8 @@ class _Reader:
             "throttle_reasons": throttle_reasons(self.reasons()),
             "pcie": self.pcie(),
             "processes": self.processes(),
+            "health": self.health(),
+            **details(self.nvml, self.uuid),
         }
 
     def identity(self) -> dict[str, Any]:
@@ -196,6 +203,11 @@ class _Reader:
         found = self.get("nvmlDeviceGetCurrentClocksEventReasons")
         return found if found is not None else self.get("nvmlDeviceGetCurrentClocksThrottleReasons")
 
+    def health(self) -> Health:
+        limit = self.get("nvmlDeviceGetPowerManagementLimit")
+        enforced = self.get("nvmlDeviceGetEnforcedPowerLimit")
+        return read_health(self.nvml, self.uuid, limit, enforced, full=True)
+
     def pcie(self) -> dict[str, Any]:
         get = self.get
         return {
@@ -203,6 +215,7 @@ class _Reader:
             "max_generation": get("nvmlDeviceGetMaxPcieLinkGeneration"),
             "width": get("nvmlDeviceGetCurrPcieLinkWidth"),
             "max_width": get("nvmlDeviceGetMaxPcieLinkWidth"),
+            **pcie_traffic(self.nvml, self.uuid),
         }
 
     def processes(self) -> list[dict[str, Any]]:

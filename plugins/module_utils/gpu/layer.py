@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from ..core.contract import Port
 from ..core.errors import BindError, LayerUnavailable, NodeError, Problem
 from ..core.model import Plan
 from ..core.store import Record
+from .lost import attention, leave_out, with_addresses
 from .managers import find_manager, persistence_daemon_holds
-from .memory import LockMemory
+from .memory import LockMemory, locked
 from .nvml import BindingMissing, Nvml
 from .plan import plan_gpus, plan_pending
 from .port import GpuPort
@@ -66,20 +67,31 @@ class GpuLayer:
     def manager(self) -> str:
         return find_manager(self.options.root)
 
+    def owns(self, key: str) -> bool:
+        """Whether a claim or a change is about a setting, and not about what else this owner holds."""
+        return key.startswith("gpu.")
+
     def read(self) -> NodeState:
-        """Raises TargetLost for a GPU that does not answer, NvmlError."""
+        """Raises NvmlError."""
         root = self.options.root
         pci = gpus_on_pci(root)
+        locks = self.memory.read()
         try:
-            # A GPU that is lost has lost its settings, too: the others are given back all the same.
-            gpus, version = read_gpus(
-                self.nvml, self.memory.read(), persistence_daemon_holds(root), self.options.absent
+            gpus, lost, version = read_gpus(
+                self.nvml,
+                locks,
+                persistence_daemon_holds(root),
+                self.memory.refusals(),
+                root,
             )
         except LayerUnavailable as error:
             return NodeState(
                 pci=pci, unavailable=str(error), binding_missing=isinstance(error, BindingMissing)
             )
-        return NodeState(gpus, pci, version)
+        # Where nothing may be changed, what is remembered is not to be changed either.
+        remembered = () if self.options.managed else locked(locks)
+        state = NodeState(gpus, pci, version, lost=lost, locked=remembered)
+        return replace(state, lost=with_addresses(lost, state))
 
     def plan(self, state: NodeState, record: Record, others: dict[str, str]) -> Plan:
         """Raises BindError, LayerUnavailable, NodeError without root."""
@@ -87,6 +99,8 @@ class GpuLayer:
         if state.unavailable:
             return self._without_nvml(state, record)
         plan = plan_gpus(options.wishes, options.expect, state, record, others, options.absent)
+        leave_out(plan, options.wishes, state, options.absent)
+        plan.attention += attention(state)
         if plan.changes and options.writes and os.geteuid() != 0:
             raise NodeError(NEEDS_ROOT)
         return plan

@@ -168,6 +168,11 @@ class Nvml:
             return _text(_with_bytes(entry, arguments))
         except binding.NVMLError as error:
             raise _translated(function, error, target) from error
+        except getattr(binding, "NVMLLibraryMismatchError", ()) as error:
+            # Not of NVMLError's family: the binding knows only newer versions of it than the driver has.
+            raise Unsupported(
+                function, FUNCTION_NOT_FOUND, "this driver is too old for this pynvml"
+            ) from error
 
     def _load(self) -> ModuleType:
         if self._binding is not None:

@@ -12,9 +12,14 @@ from ..core.errors import BindError, Problem
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import Record
 from .checks import expect_problems, idle_notes, merged, target_problems
+from .effects import effect, with_words
+from .modes import refusal_name, waiting
+from .persistence import DAEMON, LEGACY, lost_without, settle
+from .quantity import UNLOCKED
+from .recorded import without_reset_locks
 from .release import Release, release
-from .resolve import Others, Want, claim_name, needs_persistence, others_on, remark, resolve
-from .settings import LOCKS, PERSISTENCE, SETTINGS, Expect, Wish
+from .resolve import Others, Want, claim_name, others_on, remark, resolve, unapplied, unsupported
+from .settings import ECC, LOCKS, PERSISTENCE, SETTINGS, VOLATILE, Expect, Wish
 from .state import Gpu, NodeState
 
 FIRST, LAST = 0, len(SETTINGS)
@@ -37,7 +42,7 @@ def plan_gpus(
         problems += target_problems(wishes.values(), state)
     planner = _Planner(record, others)
     for gpu in state.gpus:
-        planner.gpu(gpu, wishes)
+        planner.gpu(without_reset_locks(gpu, record.claims), wishes)
     if problems + planner.problems:
         raise BindError(merged(problems + planner.problems))
     planner.vanished(state, absent)
@@ -51,6 +56,7 @@ def plan_pending(wishes: Mapping[str, Wish], record: Record, why: str) -> Plan:
     plan.unapplied = [
         Unapplied(wish.setting.key, wish.raw, "not_installed", why, origin=wish.origin)
         for wish in wishes.values()
+        if wish.rules
     ]
     return plan
 
@@ -79,53 +85,69 @@ class _Planner:
             elif found is not None:
                 self.problems.append(found)
                 refused.add(key)
-        self._persistence(gpu, wants)
+        wants = self._settled(gpu, wants, wishes, refused)
         for want in wants.values():
             self._want(want)
         for key in SETTINGS:
             if key not in wants and key not in refused:
                 self._release(gpu, key, wants)
 
-    # -- persistence
-
-    def _persistence(self, gpu: Gpu, wants: dict[str, Want]) -> None:
-        """Adds persistence where others need it; finds those who want it off all the same."""
-        volatile = [want for want in wants.values() if want.volatile]
-        asked, other = wants.get(PERSISTENCE), others_on(gpu, self.others)
-        if asked is not None and not asked.after and volatile:
-            names = ", ".join(want.setting.variable for want in volatile)
-            self.problems.append(
-                asked.problem(f"true while {names} is set: without persistence it would vanish")
-            )
-        if asked is not None and not asked.after and other:
-            self.problems.append(asked.problem(f"true: owner {other!r} relies on it on this GPU"))
-        if not volatile or asked is not None or gpu.persistence is None:
-            return
+    def _settled(
+        self, gpu: Gpu, wants: dict[str, Want], wishes: Mapping[str, Wish], refused: set[str]
+    ) -> dict[str, Want]:
+        """The wants with what persistence has to say to them; what it forbids is unapplied and refused."""
         ours = claim_name(PERSISTENCE, gpu.uuid) in self.record.claims
-        if not gpu.live(PERSISTENCE) or ours:
-            wants[PERSISTENCE] = needs_persistence(gpu, volatile)
+        # Turned on for a wish that the driver then refused, persistence stays: else two runs would differ.
+        stays = ours and any(key in gpu.refusals and key in VOLATILE for key in refused)
+        found = settle(gpu, wants, self.others, ours)
+        self.problems += found.problems
+        self.plan.notes += found.notes
+        forbidden = [(want, "volatile", lost_without(gpu)) for want in found.volatile]
+        asked = found.wants.get(PERSISTENCE)
+        if found.volatile or (stays and (asked is None or asked.yields)):
+            found.wants.pop(PERSISTENCE, None)
+            refused.add(PERSISTENCE)
+            self._keep_claim(claim_name(PERSISTENCE, gpu.uuid))
+        if found.held:
+            detail = f"{DAEMON}: stop it, or start it with --no-persistence-mode"
+            forbidden.append((found.held, "managed_by", detail))
+        for want, reason, detail in forbidden:
+            key = want.setting.key
+            refused.add(key)
+            self._keep_claim(want.name)
+            self.plan.unapplied.append(unapplied(wishes[key], want.raw, gpu, reason, detail, want.origin))
+        return found.wants
 
     # -- what is asked for
 
     def _want(self, want: Want) -> None:
         gpu, setting = want.gpu, want.setting
         holder = self.others.get(want.name)
+        live, claim = gpu.live(setting.key), self.record.claims.get(want.name)
+        if holder and want.reset:
+            return  # Nobody asks otherwise is what a reset is for, and this owner does.
+        if holder and want.implied:
+            self._change(want, live, claim="")
+            return
         if holder:
             self.problems.append(want.problem(f"one owner per key; {holder!r} holds it on this GPU"))
             return
-        live, claim = gpu.live(setting.key), self.record.claims.get(want.name)
         self.plan.before[want.name], self.plan.after[want.name] = live, want.after
         if live != want.after:
-            self._change(want, live)
-        if live != want.after or claim:
+            self._change(want, live, want.name)
+        # What holds already is claimed, too, if it would not survive a reboot: records say what is set again.
+        if live != want.after or claim or want.after != gpu.after_reboot(setting.key):
             self.plan.claims[want.name] = Claim(claim.first_seen if claim else live, want.after)
+        if setting.key == ECC and live == want.after != gpu.ecc_current:
+            self.plan.pending.append(waiting(ECC, gpu.uuid, gpu.label, gpu.ecc_current, want.after))
         note = remark(want)
         if note:
             self.plan.notes.append(note)
         self._detail(want, live)
 
-    def _change(self, want: Want, live: Any) -> None:
+    def _change(self, want: Want, live: Any, claim: str) -> None:
         setting, gpu = want.setting, want.gpu
+        found = effect(gpu, setting.key, want.after)
         change = Change(
             setting.key,
             live,
@@ -133,13 +155,15 @@ class _Planner:
             target=gpu.uuid,
             target_name=gpu.label,
             unit=setting.unit,
-            disruption=setting.disruption,
+            when=found.when,
+            disruption=found.disruption,
             verify="accepted" if setting.key in LOCKS else "readback",
             undo="to_default" if live is None else "exact",
             origin=want.origin,
-            why=want.why,
-            claim=want.name,
+            why=with_words(want.why, found),
+            claim=claim,
             required=want.required,
+            data={"volatile": want.volatile},
         )
         self._add(change, gpu)
 
@@ -152,8 +176,8 @@ class _Planner:
                 "target_name": gpu.label,
                 "wanted": want.after,
                 "asked": want.raw,
-                "live": live,
-                "persistent": None,
+                "live": gpu.in_force(key),
+                "persistent": gpu.ecc_pending if key == ECC else None,
                 "after_reboot": gpu.after_reboot(key),
                 "owner": self.record.owner if want.name in self.record.claims else None,
                 "origin": want.origin,
@@ -167,6 +191,10 @@ class _Planner:
         claim = self.record.claims.get(name)
         if claim is None:
             return
+        refused = refusal_name(key, claim.first_seen) in gpu.refusals
+        if refused and gpu.live(key) == claim.applied != claim.first_seen:
+            self._stuck(gpu, key, claim)
+            return
         lasts = gpu.live(PERSISTENCE) is not False and not self._goes_off(gpu, wants)
         found = release(Release(gpu, key, claim, lasts, others_on(gpu, self.others)))
         self.plan.before[name] = self.plan.after[name] = gpu.live(key)
@@ -176,26 +204,46 @@ class _Planner:
         if found.note:
             self.plan.notes.append(found.note)
 
+    def _stuck(self, gpu: Gpu, key: str, claim: Claim) -> None:
+        """What the driver refuses to give back stays on record, for another load of the driver."""
+        name = claim_name(key, gpu.uuid)
+        self.plan.claims[name] = claim
+        self.plan.before[name] = self.plan.after[name] = claim.applied
+        self.plan.unapplied.append(
+            Unapplied(
+                key=key,
+                wanted=UNLOCKED if key in LOCKS else claim.first_seen,
+                reason="unsupported",
+                detail=f"no longer asked for, but {unsupported(key, gpu, claim.first_seen)}",
+                live=claim.applied,
+                target=gpu.uuid,
+                target_name=gpu.label,
+            )
+        )
+
     def _goes_off(self, gpu: Gpu, wants: Mapping[str, Want]) -> bool:
         """Whether persistence will be off in the end."""
         asked = wants.get(PERSISTENCE)
         if asked is not None:
             return not asked.after
         claim = self.record.claims.get(claim_name(PERSISTENCE, gpu.uuid))
-        return claim is not None and not claim.first_seen
+        return claim is not None and not claim.first_seen and not gpu.kept_by_daemon
 
     # -- the rest
 
     def vanished(self, state: NodeState, absent: bool) -> None:
         """A GPU that is away keeps its claims; on removal they go, for a GPU away has lost its settings."""
+        left_out = {gpu.uuid: gpu.gone for gpu in state.lost if gpu.uuid}
         for name, claim in self.record.claims.items():
             uuid = name.partition(" ")[2]
             if state.gpu(uuid) is not None:
                 continue
-            if absent:
+            if absent and left_out.get(uuid, True):
                 self.plan.notes.append(f"{name} is forgotten: this GPU is not in the node any more")
             else:
                 self.plan.claims[name] = claim
+                if uuid in left_out:
+                    continue
                 self.plan.notes.append(f"{name} stays on record: this GPU is not in the node at the moment")
 
     def notes(self, wishes: Mapping[str, Wish], expect: Expect | None, state: NodeState) -> None:
@@ -206,6 +254,8 @@ class _Planner:
             notes.append(f"on the PCI bus, but not seen by NVML: {', '.join(state.unseen)}")
         if expect and expect.count is not None and len(state.gpus) > expect.count:
             notes.append(f"expected {expect}, found more: {len(state.gpus)}")
+        if any(change.key == PERSISTENCE and change.after for _phase, _index, change in self.order):
+            notes.append(LEGACY)
         held = [gpu.label for gpu in state.gpus if gpu.held_by_daemon]
         if held and wishes:
             notes.append(
@@ -229,6 +279,9 @@ class _Planner:
         if change.key == PERSISTENCE:
             phase = FIRST if change.after else LAST
         self.order.append((phase, gpu.index, change))
+        if change.when == "reboot":
+            live = gpu.ecc_current if change.key == ECC else change.before
+            self.plan.pending.append(waiting(change.key, gpu.uuid, gpu.label, live, change.after))
 
 
 def _record_change(old: Mapping[str, Claim], new: Mapping[str, Claim]) -> Change:
@@ -240,5 +293,7 @@ def _record_change(old: Mapping[str, Claim], new: Mapping[str, Claim]) -> Change
         f"holds {', '.join(names)}",
         "released" if gone else "brought up to date",
         undo="none",
-        why="no longer asked for, and nothing to put back" if gone else "the GPU has this value already",
+        why="no longer asked for, and nothing to put back"
+        if gone
+        else "the GPU has this value already; on record is what would have to be set again",
     )

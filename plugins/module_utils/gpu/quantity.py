@@ -4,7 +4,8 @@
 """How powers and clocks are written, and what they come to on a board. Pure.
 
 Power:  `630`, `630W`, `90%default`, `80%max`, `80%range`, `default`, `min`, `max`
-Clocks: `unlocked`, `1980` (board's lowest to 1980), `1200-1980`, `80%max`, `60%max-90%max`, `50%range`
+Clocks: `unlocked`, `1980` (board's lowest to 1980), `1200-1980`, `80%max`, `60%max-90%max`, `50%range`,
+        `max` (held at the highest), `min` (held at the lowest), `1200-max`
 
 A `%range` is the minimum plus that share of the way to the maximum.
 """
@@ -19,7 +20,10 @@ from typing import Any
 UNLOCKED = "unlocked"
 
 POWER_FORMS = "watts such as 630 or '630W', '90%default', '80%max', '80%range', 'default', 'min' or 'max'"
-CLOCK_FORMS = "'unlocked', MHz such as 1980 or '1200-1980', '80%max', '60%max-90%max' or '50%range'"
+CLOCK_FORMS = (
+    "'unlocked', MHz such as 1980 or '1200-1980', '80%max', '60%max-90%max', '50%range', 'min', 'max' "
+    "or '1200-max'"
+)
 SWITCH_FORMS = "true or false"
 
 _WATTS = re.compile(r"(\d{1,6})\s*[wW]?")
@@ -46,8 +50,8 @@ class PowerRange:
 class Power:
     """A wished power limit.
 
-    of: `W` or what the share is of (`default`, `min`, `max`, `range`)
-    amount: W, or hundredths of a percent; None is the base itself
+    of: `W`, `mW` or what the share is of (`default`, `min`, `max`, `range`)
+    amount: W, mW, or hundredths of a percent; None is the base itself
     """
 
     of: str
@@ -63,6 +67,8 @@ class Power:
     def _milliwatts(self, board: PowerRange) -> int:
         if self.of == "W":
             return (self.amount or 0) * 1000
+        if self.of == "mW":
+            return self.amount or 0
         if self.amount is None:
             return {"default": board.default, "min": board.minimum, "max": board.maximum}[self.of]
         if self.of == "range":
@@ -87,6 +93,10 @@ class Bound:
         if self.of == "max":
             return highest * self.amount // WHOLE
         return lowest + (highest - lowest) * self.amount // WHOLE
+
+
+ENDS = {"min": Bound("range", 0), "max": Bound("range", WHOLE)}
+"""The board's lowest and highest clock by name."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,7 @@ def parse_clocks(raw: Any) -> Clocks:
         return Clocks()
     ends = [_bound(part.strip()) for part in text.split("-")]
     if len(ends) == 1:
-        return Clocks(None, ends[0])
+        return Clocks(ends[0] if text.lower() in ENDS else None, ends[0])
     if len(ends) != 2:
         raise ValueError(CLOCK_FORMS)
     low, high = ends
@@ -178,6 +188,8 @@ def _text(raw: Any, forms: str) -> str:
 
 
 def _bound(text: str) -> Bound:
+    if text.lower() in ENDS:
+        return ENDS[text.lower()]
     match = _MHZ.fullmatch(text)
     if match:
         return Bound("MHz", int(match[1]))

@@ -5,40 +5,63 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import NodeError, TargetLost
-from .memory import Locks, known_locks
-from .nvml import Nvml
+from .health_reading import read_health
+from .memory import Locks, Refusals, known_locks
+from .mode_reading import read_modes
+from .nvml import Nvml, NvmlError
 from .presence import bus_address
-from .state import Gpu
+from .state import Gpu, LostGpu
 
 CLOCK_GRAPHICS = 0
 CLOCK_MEMORY = 2
 VIRTUAL_GUEST = 2
 ARCHITECTURE_UNKNOWN = 0xFFFFFFFF
 
+NO_HANDLE = ("nvmlDeviceGetHandleByIndex", 999)
+"""What drivers answer for a GPU that is off the bus as often as GPU_IS_LOST (open-gpu-kernel-modules#387)."""
+
 REPORTS_PERSISTENCE_OFF = 595
 """From this branch on some boards say persistence is off while nvidia-persistenced holds them."""
 
 
 def read_gpus(
-    nvml: Nvml, locks: Locks, daemon_holds: bool, without_lost: bool = False
-) -> tuple[tuple[Gpu, ...], str]:
-    """(every GPU in NVML's order, driver version). Raises TargetLost, LayerUnavailable, NvmlError.
+    nvml: Nvml,
+    locks: Locks,
+    daemon_holds: bool,
+    refusals: Refusals | None = None,
+    root: Path = Path("/"),
+) -> tuple[tuple[Gpu, ...], tuple[LostGpu, ...], str]:
+    """(GPUs that work, those that do not, driver version), each in NVML's order.
 
-    without_lost: GPUs that do not answer are left out instead of raising TargetLost
+    Raises LayerUnavailable; NvmlError for what is wrong and is no lost GPU.
+    refusals: what this load of the driver refused to set; root: where /proc is
     """
     version = str(nvml.ask("nvmlSystemGetDriverVersion") or "")
     believed = daemon_holds and branch(version) >= REPORTS_PERSISTENCE_OFF
-    gpus = []
+    gpus: list[Gpu] = []
+    lost: list[LostGpu] = []
     for index in range(nvml.count()):
+        uuid = ""
         try:
-            gpus.append(_read_gpu(nvml, index, nvml.uuid(index), locks, believed))
-        except TargetLost:
-            if not without_lost:
-                raise
-    return tuple(gpus), version
+            uuid = _uuid(nvml, index)
+            gpu = read_gpu(nvml, index, uuid, locks, believed)
+            modes = read_modes(nvml, uuid, root)
+            health = read_health(nvml, uuid, gpu.power_limit, gpu.power_enforced)
+        except TargetLost as error:
+            lost.append(_lost(nvml, index, uuid, str(error)))
+            continue
+        if health.left_out:
+            lost.append(LostGpu(index, health.left_out, False, uuid, gpu.name, gpu.bus_id, health))
+            continue
+        remembered = (refusals or {}).get(uuid, {})
+        gpus.append(replace(gpu, daemon=daemon_holds, refusals=remembered, health=health, **modes))
+    return tuple(gpus), tuple(lost), version
 
 
 def branch(version: str) -> int:
@@ -55,7 +78,8 @@ def bus_id_of(nvml: Nvml, uuid: str) -> str:
     return bus_address(text) if text else ""
 
 
-def _read_gpu(nvml: Nvml, index: int, uuid: str, locks: Locks, daemon_holds: bool) -> Gpu:
+def read_gpu(nvml: Nvml, index: int, uuid: str, locks: Locks, daemon_holds: bool) -> Gpu:
+    """What its settings are. Modes and health are read apart. Raises TargetLost, NodeError."""
     constraints = nvml.ask_gpu(uuid, "nvmlDeviceGetPowerManagementLimitConstraints") or (None, None)
     reported = nvml.ask_gpu(uuid, "nvmlDeviceGetPersistenceMode")
     persistence = None if reported is None else bool(reported)
@@ -80,6 +104,27 @@ def _read_gpu(nvml: Nvml, index: int, uuid: str, locks: Locks, daemon_holds: boo
         held_by_daemon=held,
         locks=known_locks(locks, uuid, persistence or held),
     )
+
+
+def _uuid(nvml: Nvml, index: int) -> str:
+    """Raises TargetLost, NvmlError."""
+    try:
+        return nvml.uuid(index)
+    except NvmlError as error:
+        if (error.function, error.code) != NO_HANDLE:
+            raise
+        raise TargetLost(f"gpu {index}", f"gpu {index} no longer answers: {error}") from error
+
+
+def _lost(nvml: Nvml, index: int, uuid: str, why: str) -> LostGpu:
+    """What can still be learnt of a GPU that stopped answering."""
+    name = bus_id = ""
+    if uuid:
+        with contextlib.suppress(NodeError):
+            name = str(nvml.ask_gpu(uuid, "nvmlDeviceGetName") or "")
+        with contextlib.suppress(NodeError):
+            bus_id = bus_id_of(nvml, uuid)
+    return LostGpu(index, why, True, uuid, name, bus_id)
 
 
 def _name(nvml: Nvml, uuid: str) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.model import Change, Claim
+from .effects import effect, with_words
 from .quantity import UNLOCKED, watts
 from .resolve import claim_name, unsupported
-from .settings import LOCKS, PERSISTENCE, POWER, SETTINGS
+from .settings import LOCKS, PERSISTENCE, POWER, SETTINGS, VOLATILE
 from .state import Gpu
 
 
@@ -55,6 +56,8 @@ def release(given: Release) -> Released:
         )
     if given.key == PERSISTENCE and not back and given.relied_on_by:
         return Released(note=f"{label}: persistence stays on; owner {given.relied_on_by!r} relies on it")
+    if given.key == PERSISTENCE and not back and given.gpu.kept_by_daemon:
+        return Released(note=f"{label}: persistence stays on; nvidia-persistenced holds the GPU")
     return Released(_change(given, live, back, why))
 
 
@@ -68,7 +71,7 @@ def _unlock(given: Release) -> Released:
 def _goal(given: Release) -> tuple[Any, str]:
     """(value to go back to, why)."""
     first = given.claim.first_seen
-    default = given.gpu.after_reboot(given.key)
+    default = given.gpu.default(given.key)
     if first is None:
         return default, "no longer asked for: the board's default, as the value seen first is unknown"
     board = given.gpu.power_range
@@ -79,7 +82,8 @@ def _goal(given: Release) -> tuple[Any, str]:
 
 def _change(given: Release, live: Any, back: Any, why: str) -> Change:
     gpu, setting = given.gpu, SETTINGS[given.key]
-    fleeting = given.key == POWER and not given.lasts and back != gpu.after_reboot(POWER)
+    fleeting = given.key in VOLATILE and not given.lasts and back != gpu.default(given.key)
+    found = effect(gpu, given.key, back)
     if fleeting:
         why += " (it lasts only while something holds the driver: persistence is off)"
     return Change(
@@ -89,9 +93,10 @@ def _change(given: Release, live: Any, back: Any, why: str) -> Change:
         target=gpu.uuid,
         target_name=gpu.label,
         unit=setting.unit,
-        disruption=setting.disruption,
+        when=found.when,
+        disruption=found.disruption,
         verify="accepted" if fleeting or given.key in LOCKS else "readback",
         undo="to_default" if live is None else "exact",
-        why=why,
+        why=with_words(why, found),
         claim=claim_name(given.key, gpu.uuid),
     )

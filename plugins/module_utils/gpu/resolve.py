@@ -11,15 +11,33 @@ from typing import Any, Union
 
 from ..core.errors import Problem
 from ..core.model import Unapplied
-from .quantity import UNLOCKED, Clocks, Power, watts
+from .modes import refusal_name
+from .quantity import watts
 from .selectors import Contradiction, Rule, choose
-from .settings import LOCKS, PERSISTENCE, POWER, SETTINGS, Setting, Wish
+from .settings import (
+    ACCOUNTING,
+    COMPUTE,
+    ECC,
+    LOCKS,
+    PERSISTENCE,
+    POWER,
+    RESET_VARIABLE,
+    SETTINGS,
+    VOLATILE,
+    Setting,
+    Wish,
+)
 from .state import BLACKWELL, LOCK_FLOOR, Gpu
 
 
 @dataclass(frozen=True)
 class Want:
-    """A bound wish: this GPU's key is to be `after`. `raw` is what was written."""
+    """A bound wish: this GPU's key is to be `after`. `raw` is what was written.
+
+    reset: nobody asks for this key, but for defaults; it gives way to other owners
+    yields: it is persistence's default, which gives way to whatever needs persistence
+    implied: nobody asks for it, but another wish needs it
+    """
 
     gpu: Gpu
     setting: Setting
@@ -28,6 +46,9 @@ class Want:
     why: str
     origin: str = ""
     required: bool = False
+    reset: bool = False
+    yields: bool = False
+    implied: bool = False
 
     @property
     def name(self) -> str:
@@ -36,13 +57,19 @@ class Want:
     @property
     def volatile(self) -> bool:
         """Whether the GPU loses it when the driver tears it down."""
-        if self.setting.key == POWER:
-            return self.after != self.gpu.after_reboot(POWER)
-        return self.setting.key in LOCKS and self.after != UNLOCKED
+        return self.setting.key in VOLATILE and self.after != self.gpu.default(self.setting.key)
 
     def problem(self, allowed: str) -> Problem:
         return Problem(self.setting.variable, self.raw, allowed, self.origin, self.gpu.label)
 
+
+_NAMES = {
+    PERSISTENCE: "persistence mode",
+    COMPUTE: "compute mode",
+    ACCOUNTING: "accounting mode",
+    ECC: "ECC mode",
+}
+"""Keys that are modes, as messages name them."""
 
 Resolved = Union[Want, Unapplied, Problem, None]
 
@@ -59,30 +86,50 @@ def resolve(wish: Wish, gpu: Gpu) -> Resolved:
     except Contradiction as error:
         raws = {str(error.one.selector): error.one.raw, str(error.other.selector): error.other.raw}
         return wish.problem(str(error), raws, gpu.label)
+    reset = rule is None
+    if reset:
+        rule = choose(wish.reset, *gpu.identity)
     if rule is None or rule.quantity is None:
         return None
-    refusal = unsupported(wish.setting.key, gpu)
-    if refusal and rule.quantity in (Clocks(), Power("default")):
+    origin, key = wish.reset_origin if reset else wish.origin, wish.setting.key
+    wants_default = reset or rule.quantity == wish.setting.default
+    refusal = unsupported(key, gpu, wish.setting.default if wants_default else rule.quantity)
+    if refusal and wants_default and gpu.live(key) in (None, gpu.default(key)):
         return None  # What cannot be set is as the board made it, which is what is asked for.
+    if not refusal and wants_default and gpu.default(key) is None:
+        refusal = f"the driver does not tell the board's default for {gpu.model}"
     if refusal:
-        return _unapplied(wish, rule, gpu, refusal)
+        return unapplied(wish, rule.raw, gpu, "unsupported", refusal, origin)
+    if wants_default:
+        why = f"the board's default, as {RESET_VARIABLE} asks" if reset else "the board's default"
+        yields = key == PERSISTENCE
+        after = gpu.default(key)
+        return Want(gpu, wish.setting, after, rule.raw, why, origin, wish.required, reset, yields)
     try:
-        after, why = _bound(wish.setting.key, rule, gpu)
+        after, why = _bound(key, rule, gpu)
     except ValueError as error:
         return wish.problem(str(error), rule.raw, gpu.label)
-    return Want(gpu, wish.setting, after, rule.raw, why, wish.origin, wish.required)
+    return Want(gpu, wish.setting, after, rule.raw, why, origin, wish.required)
 
 
-def unsupported(key: str, gpu: Gpu) -> str:
-    """Why this GPU cannot have the key, or ""."""
+def unsupported(key: str, gpu: Gpu, value: Any = None) -> str:
+    """Why this GPU cannot have the key (or this value of it), or ""."""
     if gpu.virtual_guest:
         return "a vGPU guest: the host of the virtual machine decides"
+    words = gpu.refusals.get(refusal_name(key, value))
+    if words:
+        return f"the driver refused it (this load of the driver): {words}"
     if key == POWER and (gpu.power_range is None or gpu.power_limit is None):
         return f"the driver offers no power limits for {gpu.model} (as on laptops)"
-    if key == PERSISTENCE and gpu.persistence is None:
-        return f"the driver knows no persistence mode for {gpu.model}"
-    if key not in LOCKS:
-        return ""
+    if key == COMPUTE and gpu.mig:
+        return "MIG is on: the compute mode is then the MIG instances' own"
+    if key in _NAMES and gpu.live(key) is None:
+        return f"the driver knows no {_NAMES[key]} for {gpu.model}"
+    return _unlockable(key, gpu) if key in LOCKS else ""
+
+
+def _unlockable(key: str, gpu: Gpu) -> str:
+    """Why these clocks cannot be locked, or ""."""
     floor, generation = LOCK_FLOOR[key]
     if gpu.architecture is not None and gpu.architecture < floor:
         return (
@@ -116,12 +163,12 @@ def needs_persistence(gpu: Gpu, needed_by: list[Want]) -> Want:
     """Persistence that nobody asked for, but without which other wishes would vanish."""
     names = ", ".join(want.setting.variable for want in needed_by)
     why = f"needed by {names}: volatile without it"
-    return Want(gpu, SETTINGS[PERSISTENCE], True, True, why, needed_by[0].origin)
+    return Want(gpu, SETTINGS[PERSISTENCE], True, True, why, needed_by[0].origin, implied=True)
 
 
 def _bound(key: str, rule: Rule, gpu: Gpu) -> tuple[Any, str]:
     """(value as results show it, why). Raises ValueError with what is allowed."""
-    if key == PERSISTENCE:
+    if key in _NAMES:
         return rule.quantity, "as asked for"
     if key == POWER:
         board = gpu.power_range
@@ -134,17 +181,17 @@ def _bound(key: str, rule: Rule, gpu: Gpu) -> tuple[Any, str]:
     return after, f"{asked}; {note}" if note else asked
 
 
-def _unapplied(wish: Wish, rule: Rule, gpu: Gpu, detail: str) -> Unapplied:
+def unapplied(wish: Wish, raw: Any, gpu: Gpu, reason: str, detail: str, origin: str) -> Unapplied:
     return Unapplied(
         key=wish.setting.key,
-        wanted=rule.raw,
-        reason="unsupported",
+        wanted=raw,
+        reason=reason,
         detail=detail,
-        live=gpu.live(wish.setting.key),
+        live=gpu.in_force(wish.setting.key),
         target=gpu.uuid,
         target_name=gpu.label,
         required=wish.required,
-        origin=wish.origin,
+        origin=origin,
     )
 
 
@@ -162,6 +209,4 @@ Others = Mapping[str, str]
 
 def others_on(gpu: Gpu, others: Others) -> str:
     """An owner who holds a volatile key on this GPU and so relies on its persistence, or ""."""
-    return next(
-        (others[name] for key in (POWER, *LOCKS) if (name := claim_name(key, gpu.uuid)) in others), ""
-    )
+    return next((others[name] for key in VOLATILE if (name := claim_name(key, gpu.uuid)) in others), "")

@@ -4,7 +4,8 @@
 """Which GPU a wish is for. Pure; also used on the controller, where only the syntax can be checked.
 
 A wish is one value for all GPUs or a map selector → value. Selectors, the most specific first:
-UUID (`GPU-…`), index (`0`), model as NVML reports it with or without "NVIDIA " and "Tesla ", `all`.
+UUID (`GPU-…`), PCI address (`0000:5d:00.0`), index (`0`), model as NVML reports it with or without
+"NVIDIA " and "Tesla ", `all`. A UUID is a board, an address the slot it sits in.
 """
 
 from __future__ import annotations
@@ -12,26 +13,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
-ALL, MODEL, INDEX, UUID = "all", "model", "index", "uuid"
-SPECIFICITY = {ALL: 0, MODEL: 1, INDEX: 2, UUID: 3}
-FORMS = "'all', an index such as 0, a UUID such as GPU-6f3a…, or a model such as 'H100 80GB HBM3'"
+from .presence import bus_address
+
+ALL, MODEL, INDEX, PCI, UUID = "all", "model", "index", "pci", "uuid"
+SPECIFICITY = {ALL: 0, MODEL: 1, INDEX: 2, PCI: 3, UUID: 4}
+FORMS = (
+    "'all', an index such as 0, a UUID such as GPU-6f3a…, a PCI address in quotes such as '0000:5d:00.0', "
+    "or a model such as 'H100 80GB HBM3'"
+)
 
 _UUID = re.compile(r"GPU-[0-9a-fA-F][0-9a-fA-F-]*")
-_PCI = re.compile(r"(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?")
+_PCI = re.compile(r"(?:[0-9a-fA-F]{4,8}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
+_NEARLY_PCI = re.compile(r"[0-9a-fA-F]+(?::[0-9a-fA-F]+)+(?:\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class Selector:
-    """`value` is normalised: UUID in lower case, index as digits, model without the vendor's prefix."""
+    """`value` is normalised.
+
+    UUID in lower case, PCI address as sysfs writes it, index as digits, model without the vendor's prefix
+    """
 
     kind: str
     value: str = ""
 
-    def matches(self, index: int, uuid: str, name: str) -> bool:
+    def matches(self, index: int, uuid: str, name: str, bus_id: str = "") -> bool:
+        """`bus_id`: the PCI address as sysfs writes it, "" if unknown."""
         if self.kind == UUID:
             return uuid.lower() == self.value
+        if self.kind == PCI:
+            return bus_id.lower() == self.value
         if self.kind == INDEX:
             return str(index) == self.value
         return self.kind == ALL or short_name(name) == self.value
@@ -82,14 +95,16 @@ def parse_selector(raw: Any) -> Selector:
         return Selector(UUID, text.lower())
     if text.lower().startswith("mig-"):
         raise ValueError(f"{FORMS}; a MIG instance shares the settings of its GPU")
-    if not text or text.lower().startswith("gpu-") or text[0] in "-+" or _PCI.fullmatch(text):
+    if _PCI.fullmatch(text):
+        return Selector(PCI, bus_address(text if text.count(":") == 2 else f"0000:{text}"))
+    if not text or text.lower().startswith("gpu-") or text[0] in "-+" or _NEARLY_PCI.fullmatch(text):
         raise ValueError(FORMS)
     return Selector(MODEL, short_name(text))
 
 
-def choose(rules: Iterable[Rule], index: int, uuid: str, name: str) -> Rule | None:
+def choose(rules: Iterable[Rule], index: int, uuid: str, name: str, bus_id: str = "") -> Rule | None:
     """The most specific rule for this GPU, or None. Raises Contradiction."""
-    matching = [rule for rule in rules if rule.selector.matches(index, uuid, name)]
+    matching = [rule for rule in rules if rule.selector.matches(index, uuid, name, bus_id)]
     if not matching:
         return None
     level = max(SPECIFICITY[rule.selector.kind] for rule in matching)
@@ -100,13 +115,17 @@ def choose(rules: Iterable[Rule], index: int, uuid: str, name: str) -> Rule | No
     return best[0]
 
 
-def missing(rules: Iterable[Rule], known: Sequence[tuple[int, str, str]]) -> list[Selector]:
-    """Index and UUID selectors that no GPU of this node has. `known`: (index, uuid, name) each.
+Identity = Union[tuple[int, str, str], tuple[int, str, str, str]]
+"""(index, uuid, name) of a GPU, and its PCI address where it is known."""
+
+
+def missing(rules: Iterable[Rule], known: Sequence[Identity]) -> list[Selector]:
+    """Selectors by index, PCI address or UUID that no GPU of this node has.
 
     A model that is not here is no mistake: maps are written for whole fleets.
     """
     return [
         rule.selector
         for rule in rules
-        if rule.selector.kind in (INDEX, UUID) and not any(rule.selector.matches(*gpu) for gpu in known)
+        if rule.selector.kind in (INDEX, PCI, UUID) and not any(rule.selector.matches(*gpu) for gpu in known)
     ]

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .quantity import PowerRange, watts
+from .health import Health
+from .modes import DEFAULT
+from .quantity import UNLOCKED, PowerRange, watts
 from .selectors import short_name
-from .settings import GRAPHICS, MEMORY, PERSISTENCE, POWER
+from .settings import ACCOUNTING, COMPUTE, ECC, GRAPHICS, MEMORY, PERSISTENCE, POWER
 
 VOLTA, AMPERE, BLACKWELL = 5, 7, 10
 """NVML's numbers of the architectures at which something changes."""
@@ -26,6 +28,9 @@ class Gpu:
 
     locks: what is known of the clock locks, by key ([min, max] or "unlocked"); NVML cannot read them
     held_by_daemon: nvidia-persistenced holds the GPU although NVML reports persistence off
+    daemon: nvidia-persistenced runs on this node and was not told to leave the GPUs alone
+    mig: MIG mode is on; computing: who computes on it, in words
+    refusals: what this load of the driver refused to set, key → its words
     """
 
     index: int
@@ -44,6 +49,16 @@ class Gpu:
     virtual_guest: bool = False
     held_by_daemon: bool = False
     locks: Mapping[str, Any] = field(default_factory=dict)
+    compute_mode: str | None = None
+    ecc_current: bool | None = None
+    ecc_pending: bool | None = None
+    ecc_default: bool | None = None
+    accounting: bool | None = None
+    mig: bool = False
+    computing: str = ""
+    daemon: bool = False
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    health: Health | None = None
 
     @property
     def label(self) -> str:
@@ -54,8 +69,13 @@ class Gpu:
         return short_name(self.name)
 
     @property
-    def identity(self) -> tuple[int, str, str]:
-        return self.index, self.uuid, self.name
+    def identity(self) -> tuple[int, str, str, str]:
+        return self.index, self.uuid, self.name, self.bus_id
+
+    @property
+    def kept_by_daemon(self) -> bool:
+        """Whether it is nvidia-persistenced that keeps the GPU initialised."""
+        return self.held_by_daemon or (self.daemon and self.persistence is True)
 
     @property
     def power_range(self) -> PowerRange | None:
@@ -73,19 +93,67 @@ class Gpu:
             return None if self.power_limit is None else watts(self.power_limit)
         if key == PERSISTENCE:
             return True if self.held_by_daemon else self.persistence
-        return self.locks.get(key)
+        modes = {COMPUTE: self.compute_mode, ECC: self.ecc_pending, ACCOUNTING: self.accounting}
+        return modes[key] if key in modes else self.locks.get(key)
 
-    def after_reboot(self, key: str) -> Any:
-        """What the board falls back to by itself."""
+    def in_force(self, key: str) -> Any:
+        """`live`, but for ECC the mode the GPU runs with: what is set waits for a reset."""
+        return self.ecc_current if key == ECC else self.live(key)
+
+    def default(self, key: str) -> Any:
+        """The board's own value; None where the driver does not say."""
         if key == POWER:
             return None if self.power_default is None else watts(self.power_default)
-        return False if key == PERSISTENCE else "unlocked"
+        if key == ECC:
+            return self.ecc_default
+        return {PERSISTENCE: False, ACCOUNTING: False, COMPUTE: DEFAULT}.get(key, UNLOCKED)
+
+    def after_reboot(self, key: str) -> Any:
+        """What the board has after a reboot if nobody sets it: its default, but for ECC, which stays."""
+        return self.ecc_pending if key == ECC else self.default(key)
+
+
+@dataclass(frozen=True)
+class LostGpu:
+    """A GPU on which nothing is set, because it does not work. Empty: not known, as it does not answer.
+
+    why: in words; gone: it does not answer at all, else it wants a reset or a reboot first
+    """
+
+    index: int
+    why: str
+    gone: bool = True
+    uuid: str = ""
+    name: str = ""
+    bus_id: str = ""
+    health: Health | None = None
+
+    @property
+    def label(self) -> str:
+        """As `Gpu.label`; without the model the PCI address tells which one it is."""
+        known = short_name(self.name) or self.bus_id
+        return f"gpu {self.index} ({known})" if known else f"gpu {self.index}"
+
+    @property
+    def place(self) -> str:
+        """The label with the PCI address, where both are known."""
+        return f"{self.label} at {self.bus_id}" if self.name and self.bus_id else self.label
+
+    @property
+    def target(self) -> str:
+        return self.uuid or self.bus_id or f"gpu {self.index}"
+
+    @property
+    def identity(self) -> tuple[int, str, str, str]:
+        return self.index, self.uuid, self.name, self.bus_id
 
 
 @dataclass(frozen=True)
 class NodeState:
     """Everything the plan looks at.
 
+    gpus: those that work; lost: those that do not, of all that NVML counts
+    locked: UUIDs of GPUs remembered as locked, wherever they are now
     pci: addresses of the NVIDIA GPUs the PCI bus shows and no other driver (vfio-pci) has taken
     unavailable: why NVML could not be asked, or ""
     binding_missing: it is pynvml that is missing, and installing it would help
@@ -96,12 +164,19 @@ class NodeState:
     driver_version: str = ""
     unavailable: str = ""
     binding_missing: bool = False
+    lost: tuple[LostGpu, ...] = ()
+    locked: tuple[str, ...] = ()
 
     def gpu(self, uuid: str) -> Gpu | None:
         return next((gpu for gpu in self.gpus if gpu.uuid == uuid), None)
 
     @property
+    def every(self) -> list[Gpu | LostGpu]:
+        """Working or not: all that NVML counts."""
+        return [*self.gpus, *self.lost]
+
+    @property
     def unseen(self) -> tuple[str, ...]:
         """Addresses that PCI shows and NVML does not."""
-        known = {gpu.bus_id.lower() for gpu in self.gpus}
+        known = {gpu.bus_id.lower() for gpu in self.every}
         return tuple(address for address in self.pci if address.lower() not in known)

@@ -15,8 +15,10 @@ from ..core.errors import BindError, Problem
 from ..core.managed_files import FILE, FilePort, digest, file_change
 from ..core.model import Claim, Plan, Unapplied
 from ..core.store import Record
+from ..gpu.nvml import Nvml
 from .model import Topology
 from .nccl import Wanted, nccl_text, problems
+from .read import read_topology
 
 PATH = "/etc/nccl.conf"
 CLAIM = f"{FILE} {PATH}"
@@ -57,6 +59,13 @@ def wanted_from(raw: Any, origin: str = "") -> Wanted | None:
         return Wanted()
     settings = {str(name): str(value) for name, value in raw.get("settings", {}).items()}
     return Wanted(tuple(raw.get("interfaces", [])), tuple(raw.get("devices", [])), settings)
+
+
+def nccl_part(nvml: Nvml, params: Mapping[str, Any]) -> NcclPart:
+    """The part for a module's parameters (nccl, state, origins, sys_root, state_dir). Raises BindError."""
+    origin, root = params["origins"].get("nccl", ""), Path(params["sys_root"])
+    wanted = wanted_from(params["nccl"], origin) if params["state"] == "present" else None
+    return NcclPart(wanted, lambda: read_topology(nvml, root), root, params["state_dir"], origin)
 
 
 @dataclass(frozen=True)

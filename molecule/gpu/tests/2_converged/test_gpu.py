@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from conftest import boards
-
-WATTS = {"NVIDIA H100 80GB HBM3": 630, "NVIDIA L40S": 315, "Tesla T4": 68}
+from conftest import EXCLUSIVE_PROCESS, WATTS, boards, instances
 
 
 def test_limits_locks_and_persistence(gpu_node: Any) -> None:
     for board in boards(gpu_node):
-        assert board["persistence_mode"], board["name"]
+        assert board["persistence_mode"] and board["accounting_mode"], board["name"]
         assert board["power_limit_mw"] == WATTS[board["name"]] * 1000
         assert board["lock_graphics_mhz"] == [345, 1200]
 
@@ -25,5 +23,35 @@ def test_memory_clocks_only_where_the_selector_says(gpu_node: Any) -> None:
         assert locked == ("H100" in board["name"])
 
 
-def test_a_node_without_gpu_has_no_record(nodes: dict[str, Any]) -> None:
-    assert not nodes["cpu-1"].file("/var/lib/swarm_node/gpu.json").exists
+def test_compute_mode_of_one_gpu(gpu_node: Any) -> None:
+    modes = [board["compute_mode"] for board in boards(gpu_node)]
+    assert modes == [EXCLUSIVE_PROCESS if index == 2 else 0 for index in range(len(modes))]
+
+
+def test_ecc_waits_for_the_reboot(gpu_node: Any) -> None:
+    current, pending = boards(gpu_node)[1]["ecc"]
+    assert (current, pending) == (1, 0)
+
+
+def test_mig_layouts(nodes: dict[str, Any]) -> None:
+    assert instances(nodes["h100-1"]) == {7: ["3g.40gb", "3g.40gb"]}
+    expected = ["1g.5gb", "2g.10gb", "3g.20gb"]
+    assert instances(nodes["mixed-1"]) == {0: expected, 1: expected}
+
+
+def test_the_unit_is_there_and_runs_at_boot(gpu_node: Any) -> None:
+    assert gpu_node.service("swarm-node-gpu.service").is_enabled
+    assert gpu_node.service("swarm-node-gpu.timer").is_running
+    assert gpu_node.file("/usr/local/lib/swarm_node/swarm_node.pyz").exists
+
+
+def test_nccl_does_not_take_the_tunnel(gpu_node: Any) -> None:
+    lines = gpu_node.file("/etc/nccl.conf").content_string.splitlines()
+    (sockets,) = [line for line in lines if line.startswith("NCCL_SOCKET_IFNAME=^")]
+    assert "wg0" in sockets.partition("^")[2].split(",")
+    assert lines[lines.index(sockets) - 1].startswith("# "), "each line has its reason"
+
+
+def test_a_node_without_gpu_has_nothing_of_it(nodes: dict[str, Any]) -> None:
+    for path in ("/var/lib/swarm_node/gpu.json", "/etc/systemd/system/swarm-node-gpu.service"):
+        assert not nodes["cpu-1"].file(path).exists

@@ -9,9 +9,24 @@ from typing import Any
 
 from conftest import boards
 
+FILES = (
+    "/var/lib/swarm_node/gpu.json",
+    "/var/lib/swarm_node/gpu_mig.json",
+    "/usr/local/lib/swarm_node/swarm_node.pyz",
+    "/etc/systemd/system/swarm-node-gpu.service",
+    "/etc/systemd/system/swarm-node-gpu.timer",
+    "/etc/nccl.conf",
+)
+
 
 def test_every_board_is_as_it_was(gpu_node: Any) -> None:
     for board in boards(gpu_node):
         assert not board["persistence_mode"]
-        assert board["power_limit_mw"] in (700_000, 350_000, 70_000)
-    assert not gpu_node.file("/var/lib/swarm_node/gpu.json").exists
+        assert board["power_limit_mw"] in (700_000, 400_000, 1_000_000, 350_000, 70_000)
+        assert board["mig"] in (None, [0, 0]) and board["mig_instances"] == []
+    for path in FILES:
+        assert not gpu_node.file(path).exists, path
+
+
+def test_no_unit_is_left_running(gpu_node: Any) -> None:
+    assert gpu_node.check_output("systemctl list-units --all --plain --no-legend 'swarm-node*'") == ""

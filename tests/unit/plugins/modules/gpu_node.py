@@ -22,10 +22,10 @@ from typing import Any
 import pynvml
 from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.swarm.node.plugins.modules import gpu, gpu_info
+from ansible_collections.swarm.node.plugins.modules import gpu, gpu_info, gpu_mig
 from nvml_sim import Simulator
 
-MODULES = {"gpu": gpu, "gpu_info": gpu_info}
+MODULES = {"gpu": gpu, "gpu_info": gpu_info, "gpu_mig": gpu_mig}
 PYNVML = Path(pynvml.__file__).parent
 NOBODY = 65534
 MEMORY = Path("/dev/shm")
@@ -97,6 +97,7 @@ class GpuNode:
             "sys_root": str(self.root),
             "state_dir": str(self.base / "state"),
             "run_dir": str(self.base / "run"),
+            "boot": False,  # systemd is not part of these nodes; tests of the boot unit ask for it
             "_ansible_check_mode": check,
             "_ansible_diff": True,
             # One that Ansible makes itself would stay: the process ends without its clean-up.
@@ -115,7 +116,7 @@ class GpuNode:
         """The module's answer. `before` runs in the module's process first. Raises Killed."""
         parameters = self.parameters(check, **options)
         if module == "gpu_info":
-            del parameters["state_dir"], parameters["run_dir"]
+            del parameters["state_dir"], parameters["run_dir"], parameters["boot"]
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:

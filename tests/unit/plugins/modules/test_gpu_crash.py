@@ -15,14 +15,29 @@ from ansible_collections.swarm.node.plugins.module_utils.core import files
 from ansible_collections.swarm.node.plugins.module_utils.gpu.nvml import Nvml
 from gpu_node import GpuNode, Killed
 
-FACTORY = (700, False, None, None)
-WISH: dict[str, Any] = {"power_limit": 630, "graphics_clocks": 1980, "memory_clocks": 2619}
-TUNED = (630, True, [345, 1980], [1593, 2619])
-OTHER: dict[str, Any] = {"power_limit": 600, "graphics_clocks": 1200}
-OTHER_VALUES = (600, True, [345, 1200], None)
+ANYTHING = {"max_disruption": "reboot"}
+FACTORY = (700, False, None, None, 0, 0, [1, 1])
+WISH: dict[str, Any] = {
+    "power_limit": 630,
+    "graphics_clocks": 1980,
+    "memory_clocks": 2619,
+    "accounting_mode": True,
+    "compute_mode": "prohibited",
+    "ecc": False,
+    **ANYTHING,
+}
+TUNED = (630, True, [345, 1980], [1593, 2619], 1, 2, [1, 0])
+OTHER: dict[str, Any] = {"power_limit": 600, "graphics_clocks": 1200, "compute_mode": "default", **ANYTHING}
+OTHER_VALUES = (600, True, [345, 1200], None, 0, 0, [1, 1])
+GONE: dict[str, Any] = {"state": "absent", **ANYTHING}
 
 MAX_STEPS = 40
 """More writes than any run below makes."""
+
+
+def everything(node: GpuNode) -> tuple[Any, ...]:
+    gpu = node.sim.gpu(0)
+    return (*node.values(), gpu["accounting_mode"], gpu["compute_mode"], gpu["ecc"])
 
 
 def stop_at(step: int, number: int, after: bool) -> Callable[[], None]:
@@ -79,14 +94,14 @@ def each_step(number: int, after: bool, start: Callable[[GpuNode], None], wish: 
 def test_killed_at_each_write_of_a_first_run(after: bool) -> None:
     interrupted = 0
     for step, node, _answer in each_step(signal.SIGKILL, after, lambda node: None, WISH):
-        power = node.values()[0]
+        power = everything(node)[0]
         assert power in (FACTORY[0], TUNED[0]), step
         mended = node.apply(**WISH)
-        assert node.values() == TUNED, step
+        assert everything(node) == TUNED, step
         interrupted += bool(mended["interrupted"])
         assert node.apply(**WISH)["writes"] == 0, step
-        node.apply(state="absent")
-        assert node.values() == FACTORY, f"step {step}: the first values are lost"
+        node.apply(**GONE)
+        assert everything(node) == FACTORY, f"step {step}: the first values are lost"
     assert interrupted >= 8
 
 
@@ -95,31 +110,30 @@ def test_killed_at_each_write_of_a_change_and_asked_for_the_old_again(after: boo
     """The memory of locks must not say what was before a lock that was set and not noted."""
     for step, node, _answer in each_step(signal.SIGKILL, after, lambda node: node.apply(**WISH), OTHER):
         node.apply(**WISH)
-        assert node.values() == TUNED, step
+        assert everything(node) == TUNED, step
         assert node.apply(**WISH)["writes"] == 0, step
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_each_write_of_a_removal(after: bool) -> None:
-    gone = {"state": "absent"}
-    for step, node, _answer in each_step(signal.SIGKILL, after, lambda node: node.apply(**WISH), gone):
-        node.apply(**gone)
-        assert node.values() == FACTORY, step
-        assert node.apply(**gone)["writes"] == 0, step
+    for step, node, _answer in each_step(signal.SIGKILL, after, lambda node: node.apply(**WISH), GONE):
+        node.apply(**GONE)
+        assert everything(node) == FACTORY, step
+        assert node.apply(**GONE)["writes"] == 0, step
 
 
 def test_killed_at_each_write_of_a_change_and_removed() -> None:
     """What the run cut off had meant to set, and what the run before it had set, are both ours."""
     for step, node, _answer in each_step(signal.SIGKILL, True, lambda node: node.apply(**WISH), OTHER):
-        node.apply(state="absent")
-        assert node.values() == FACTORY and not node.record.exists(), step
+        node.apply(**GONE)
+        assert everything(node) == FACTORY and not node.record.exists(), step
 
 
 def test_told_to_stop_at_each_write() -> None:
     """SIGTERM is a failure like any other: everything is undone, or everything had been done."""
     for step, node, answer in each_step(signal.SIGTERM, True, lambda node: node.apply(**WISH), OTHER):
         assert answer is not None and "stopped by SIGTERM" in answer["msg"] and not answer["not_undone"], step
-        assert node.values() == TUNED, step
+        assert everything(node) == TUNED, step
         assert list((node.base / "state" / "journal").glob("*")) == [], step
         node.apply(**OTHER)
-        assert node.values() == OTHER_VALUES, step
+        assert everything(node) == OTHER_VALUES, step

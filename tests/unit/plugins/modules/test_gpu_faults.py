@@ -1,7 +1,7 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gpu module when NVML fails: every call it makes, with every kind of failure, once."""
+"""The gpu module when NVML fails for good, or half-way; test_gpu_matrix.py has each single call."""
 
 from __future__ import annotations
 
@@ -16,98 +16,7 @@ AFTER = (630, True, [345, 1575], [1593, 2619])
 OLD: dict[str, Any] = {"power_limit": 650, "graphics_clocks": 1980}
 NEW: dict[str, Any] = {"power_limit": "90%default", "graphics_clocks": "80%max", "memory_clocks": 2619}
 
-CALLS = [
-    ("nvmlInit", 0),
-    ("nvmlInit", 1),
-    ("nvmlShutdown", 0),
-    ("nvmlSystemGetDriverVersion", 0),
-    ("nvmlDeviceGetCount", 0),
-    ("nvmlDeviceGetHandleByIndex", 1),
-    ("nvmlDeviceGetUUID", 1),
-    ("nvmlDeviceGetName", 0),
-    ("nvmlDeviceGetPciInfo", 0),
-    ("nvmlDeviceGetArchitecture", 0),
-    ("nvmlDeviceGetVirtualizationMode", 0),
-    ("nvmlDeviceGetPersistenceMode", 0),
-    ("nvmlDeviceGetPowerManagementLimitConstraints", 1),
-    ("nvmlDeviceGetPowerManagementDefaultLimit", 0),
-    ("nvmlDeviceGetPowerManagementLimit", 0),
-    ("nvmlDeviceGetPowerManagementLimit", 2),
-    ("nvmlDeviceGetPowerManagementLimit", 3),
-    ("nvmlDeviceGetEnforcedPowerLimit", 0),
-    ("nvmlDeviceGetSupportedMemoryClocks", 0),
-    ("nvmlDeviceGetSupportedGraphicsClocks", 2),
-    ("nvmlDeviceGetHandleByUUID", 0),
-    ("nvmlDeviceGetHandleByUUID", 1),
-    ("nvmlDeviceSetPowerManagementLimit", 0),
-    ("nvmlDeviceSetPowerManagementLimit", 1),
-    ("nvmlDeviceSetGpuLockedClocks", 0),
-    ("nvmlDeviceSetGpuLockedClocks", 1),
-    ("nvmlDeviceSetMemoryLockedClocks", 0),
-    ("nvmlDeviceSetMemoryLockedClocks", 1),
-]
-"""(function, how many of its calls go well first)"""
-
 ERRORS = ("NOT_SUPPORTED", "NO_PERMISSION", "GPU_IS_LOST", "TIMEOUT", "UNKNOWN")
-
-
-@pytest.fixture(scope="module")
-def shared() -> GpuNode:
-    return GpuNode()
-
-
-def no_traces(node: GpuNode) -> None:
-    assert list((node.base / "state" / "journal").glob("*")) == []
-
-
-@pytest.mark.parametrize(("function", "skip"), CALLS)
-def test_a_call_fails_once(shared: GpuNode, function: str, skip: int) -> None:
-    """Afterwards each GPU is old or new as the answer says, and the next run converges."""
-    for error in ERRORS:
-        shared.apply(**OLD)
-        assert shared.values(0) == shared.values(1) == BEFORE
-        claims = shared.claims()
-        shared.sim.inject(function, error, skip=skip, times=1)
-        answer = shared.run(**NEW)
-        shared.sim.clear()
-        told = f"{function} {error}: {answer.get('msg')}"
-        no_traces(shared)
-        if not answer.get("failed"):
-            assert_told(shared, answer, told)
-        elif answer.get("degraded"):
-            assert error == "GPU_IS_LOST", told
-            lost = {wish["target"] for wish in answer["unapplied"] if wish["reason"] == "lost"}
-            assert len(lost) == 1, told
-            (other,) = [index for index in (0, 1) if shared.uuid(index) not in lost]
-            assert shared.values(other) == AFTER, told
-        else:
-            assert shared.values(0) == shared.values(1) == BEFORE, told
-            assert shared.claims() == claims, told
-            assert answer["msg"] and not answer.get("not_undone"), told
-        shared.apply(**NEW)
-        assert shared.values(0) == shared.values(1) == AFTER, told
-        assert shared.apply(**NEW)["writes"] == 0, told
-    shared.apply(state="absent")
-    shared.sim.reset(0)
-    shared.sim.reset(1)
-
-
-def assert_told(node: GpuNode, answer: dict[str, Any], told: str) -> None:
-    """A run that succeeded all the same: what is not new is listed as not applied."""
-    left = {(wish["target"], wish["key"]) for wish in answer["unapplied"]}
-    keys = ("gpu.power_limit", "gpu.persistence_mode", "gpu.graphics_clocks", "gpu.memory_clocks")
-    for index in (0, 1):
-        for key, value, old, new in zip(keys, node.values(index), BEFORE, AFTER):
-            assert value == (old if (node.uuid(index), key) in left else new), f"{told}: {key}"
-
-
-def test_no_call_is_missing_above() -> None:
-    node = GpuNode()
-    node.apply(**OLD)
-    node.sim.log()
-    node.apply(**NEW)
-    made = {call["function"].partition("_v")[0].replace("InitWithFlags", "Init") for call in node.sim.calls()}
-    assert made == {function for function, _skip in CALLS}
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -117,11 +26,31 @@ def test_persistence_cannot_be_set(error: str) -> None:
     answer = node.run(**NEW)
     if error == "GPU_IS_LOST":
         assert answer["degraded"] == ["gpu 1 (H100 80GB HBM3)"] and node.values(0) == AFTER
+    elif error == "NOT_SUPPORTED":
+        nothing_lasts(node, answer)
     else:
         assert answer["failed"] and node.values(0) == FACTORY
     assert node.values(1) == FACTORY
+    (node.base / "run" / "gpu_locks.json").unlink(missing_ok=True)
     node.apply(**NEW)
     assert node.values(1) == AFTER
+
+
+def nothing_lasts(node: GpuNode, answer: dict[str, Any]) -> None:
+    """GPU 1 cannot have persistence: what would vanish is not set there, now and in the next run."""
+    left = {wish["key"]: wish for wish in answer["unapplied"]}
+    assert set(left) == {
+        "gpu.persistence_mode", "gpu.power_limit", "gpu.graphics_clocks", "gpu.memory_clocks",
+    }  # fmt: skip
+    assert {wish["target"] for wish in answer["unapplied"]} == {node.uuid(1)}
+    assert "persistence mode could not be turned on" in left["gpu.power_limit"]["detail"]
+    assert node.values(0) == AFTER and not any(node.uuid(1) in name for name in node.claims())
+    again = node.apply(**NEW)
+    assert (again["changed"], again["writes"]) == (False, 0)
+    assert {(wish["key"], wish["reason"]) for wish in again["unapplied"]} == {
+        (key, "volatile") for key in ("gpu.power_limit", "gpu.graphics_clocks", "gpu.memory_clocks")
+    }  # fmt: skip
+    assert all("gone as soon as nothing uses the GPU" in wish["detail"] for wish in again["unapplied"])
 
 
 @pytest.mark.parametrize("function", ["nvmlDeviceResetGpuLockedClocks", "nvmlDeviceResetMemoryLockedClocks"])
@@ -133,10 +62,37 @@ def test_a_lock_cannot_be_lifted(function: str, error: str) -> None:
     answer = node.run(state="absent")
     if error == "GPU_IS_LOST":
         assert answer["degraded"] == ["gpu 0 (H100 80GB HBM3)"] and node.values(1) == FACTORY
+    elif error == "NOT_SUPPORTED":
+        gone_with_persistence(node, answer)
     else:
         assert answer["failed"] and node.values(0) == node.values(1) == AFTER
     node.apply(state="absent")
     assert node.values(1) == FACTORY and node.values(0)[2:] == (None, None)
+
+
+def gone_with_persistence(node: GpuNode, answer: dict[str, Any]) -> None:
+    """The driver will not lift the lock, but persistence goes off, and the lock with it."""
+    assert [wish["reason"] for wish in answer["unapplied"]] == ["unsupported"]
+    assert node.values(0) == node.values(1) == FACTORY
+    (name,) = node.claims()
+    assert name.endswith(node.uuid(0))
+
+
+def test_a_lock_that_cannot_be_lifted_stays_on_record() -> None:
+    """It is said in every run, without another try, until another load of the driver."""
+    node = GpuNode("h100:1")
+    node.apply(owner="other", persistence_mode=True)
+    node.apply(graphics_clocks=1980)
+    node.sim.inject("nvmlDeviceResetGpuLockedClocks", "NOT_SUPPORTED", times=1)
+    node.apply(state="absent")
+    again = node.apply(state="absent")
+    assert (again["changed"], again["writes"]) == (False, 0) and node.values()[2] == [345, 1980]
+    (wish,) = again["unapplied"]
+    assert (wish["wanted"], wish["live"]) == ("unlocked", [345, 1980])
+    assert "no longer asked for, but the driver refused it" in wish["detail"] and node.claims()
+    node.reload_driver()
+    node.apply(state="absent")
+    assert node.values()[2] is None and not node.claims()
 
 
 def test_what_cannot_be_undone_is_said_and_mended_by_the_next_run() -> None:
@@ -169,7 +125,8 @@ def test_a_gpu_falls_off_the_bus_between_two_calls(skip: int) -> None:
     node.sim.clear()
     node.sim.lose(1)
     gone = node.run(**NEW)
-    assert "gpu 1 no longer answers" in gone["msg"] and node.values(0) == AFTER
+    assert "degraded: gpu 1 (0000:43:00.0)" in gone["msg"] and node.values(0) == AFTER
+    assert {"gpu 1 no longer answers" in wish["detail"] for wish in gone["unapplied"]} == {True}
     node.sim.find(1)
     node.apply(**NEW)
     assert node.values(1) == AFTER
@@ -190,10 +147,51 @@ def test_a_board_that_refuses_what_it_offers() -> None:
     """Laptop boards have a range of limits and refuse every one of them."""
     node = GpuNode()
     node.sim.set(0, "power_settable", 0)
-    answer = node.run(power_limit=630)
+    answer = node.apply(power_limit=630)
+    (wish,) = answer["unapplied"]
+    assert (wish["reason"], wish["target"]) == ("unsupported", node.uuid(0))
+    assert "ask for nothing there" in wish["detail"] and "nvmlDeviceSetPowerManagementLimit" in wish["detail"]
+    assert node.values(0)[0] == 700 and node.values(1)[0] == 630
+    again = node.apply(power_limit=630)
+    assert (again["changed"], again["writes"]) == (False, 0)
+    assert "the driver refused it (this load of the driver)" in again["unapplied"][0]["detail"]
+    assert node.apply(power_limit={"all": 630, "0": None})["unapplied"] == []
+    node.sim.set(0, "power_settable", 1)
+    node.reload_driver()
+    node.apply(power_limit=630)
+    assert node.values(0)[0] == node.values(1)[0] == 630
+
+
+def test_a_required_key_that_is_refused_undoes_everything() -> None:
+    node = GpuNode()
+    node.sim.set(1, "power_settable", 0)
+    answer = node.run(power_limit=630, required=["gpu.power_limit"])
     assert "ask for nothing there" in answer["msg"] and answer["not_undone"] == []
-    assert node.values(0) == node.values(1) == FACTORY
-    assert node.apply(power_limit={"all": 630, "0": None})["changed"]
+    assert node.values(0) == node.values(1) == FACTORY and not node.record.exists()
+    again = node.run(power_limit=630, required=["gpu.power_limit"])
+    assert "the driver refused it" in again["msg"] and again["writes"] == 0
+
+
+def test_a_refused_compute_mode_does_not_stand_against_another() -> None:
+    node = GpuNode("h100:1")
+    node.sim.inject("nvmlDeviceSetComputeMode", "NOT_SUPPORTED", times=1)
+    node.apply(compute_mode="exclusive_process")
+    again = node.apply(compute_mode="exclusive_process")
+    assert again["writes"] == 0 and "the driver refused it" in again["unapplied"][0]["detail"]
+    node.apply(compute_mode="prohibited")
+    assert node.sim.gpu(0)["compute_mode"] == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [("IN_USE", "something uses the GPU"), ("TIMEOUT", "in time"), ("UNKNOWN", "look for Xid")],
+)
+def test_what_an_operator_can_do_about_a_failure(error: str, words: str) -> None:
+    node = GpuNode("h100:1")
+    node.sim.inject("nvmlDeviceSetComputeMode", error)
+    answer = node.run(compute_mode="prohibited")
+    assert words in answer["msg"] and "gpu.compute_mode (gpu 0 (H100 80GB HBM3))" in answer["msg"]
+    assert node.sim.gpu(0)["compute_mode"] == 0
 
 
 def test_a_virtual_guest_lists_its_wishes() -> None:

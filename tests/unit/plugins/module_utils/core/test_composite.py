@@ -125,3 +125,12 @@ def test_a_file_of_any_bytes_and_mode_survives(tmp_path: Path) -> None:
     assert port.readback(change) == "other content"
     port.undo(change)
     assert port.readback(change) is None
+
+
+def test_a_program_with_fewer_parts_keeps_the_claims_of_the_others(node: Node) -> None:
+    run(node, {"d0": {"a": 10}}, "ours\n")
+    node.devices["d0"]["a"] = 5
+    part = Devices(node.fresh().port, {"d0": {"a": 10}})
+    reconcile(Composite("both", [part], lambda: ""), node.store, Request("o"))
+    assert node.devices["d0"]["a"] == 10
+    assert set(node.claims()) == {"a d0", f"{FILE} {PATH}"}

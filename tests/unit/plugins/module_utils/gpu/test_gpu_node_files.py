@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,41 @@ def test_forgetting_what_is_not_remembered_writes_nothing(tmp_path: Path) -> Non
     memory.remember("GPU-a", "gpu.graphics_clocks", "unlocked")
     assert (memory.forget("GPU-b"), memory.forget("GPU-a", "gpu.memory_clocks")) == (0, 0)
     assert memory.forget("GPU-a", "gpu.graphics_clocks") == 1 and memory.read() == {}
+
+
+def test_refusals_are_of_one_load_and_leave_locks_as_they_were(tmp_path: Path) -> None:
+    memory = LockMemory(str(tmp_path), LOAD)
+    locks = {"gpu.graphics_clocks": [345, 1980]}
+    assert memory.refuse("GPU-a", "gpu.power_limit", "no", locks) == 1
+    assert (memory.refusals(), memory.read()) == ({"GPU-a": {"gpu.power_limit": "no"}}, {"GPU-a": locks})
+    assert LockMemory(str(tmp_path), DriverLoad("boot", 43)).refusals() == {}
+    memory.forget("GPU-a")
+    memory.remember("GPU-b", "gpu.graphics_clocks", "unlocked")
+    assert memory.refusals() == {"GPU-a": {"gpu.power_limit": "no"}}, "other writes keep it"
+
+
+def test_locks_are_put_back_only_where_they_are_gone(tmp_path: Path) -> None:
+    memory = LockMemory(str(tmp_path), LOAD)
+    memory.remember("GPU-a", "gpu.graphics_clocks", [345, 1980])
+    assert memory.put_back("GPU-a", {"gpu.graphics_clocks": [345, 1980]}) == 0
+    memory.forget("GPU-a")
+    assert memory.put_back("GPU-a", {"gpu.graphics_clocks": [345, 1980]}) == 1
+    assert memory.read() == {"GPU-a": {"gpu.graphics_clocks": [345, 1980]}}
+
+
+def test_what_was_unlocked_stays_known(tmp_path: Path) -> None:
+    memory = LockMemory(str(tmp_path), LOAD)
+    memory.remember("GPU-a", "gpu.graphics_clocks", [345, 1980])
+    memory.remember("GPU-a", "gpu.memory_clocks", "unlocked")
+    assert (memory.forget_locked("GPU-a"), memory.forget_locked("GPU-a")) == (1, 0)
+    assert memory.read() == {"GPU-a": {"gpu.memory_clocks": "unlocked"}}
+
+
+@pytest.mark.parametrize("refused", [[], {"GPU-a": 1}, {"GPU-a": {"gpu.power_limit": 1}}, None])
+def test_refusals_that_make_no_sense_are_none(tmp_path: Path, refused: object) -> None:
+    body = {"boot_id": "boot", "driver_load": 42, "locks": {}, "refused": refused}
+    (tmp_path / "gpu_locks.json").write_text(json.dumps(body))
+    assert not any(LockMemory(str(tmp_path), LOAD).refusals().values())
 
 
 def test_values_that_make_no_sense_are_not_remembered(tmp_path: Path) -> None:

@@ -103,6 +103,23 @@ def test_errors(binding: Binding, code: int, error: type[NodeError], words: str)
         Nvml().call_gpu(UUID, "nvmlDeviceGetName")
 
 
+def test_a_driver_older_than_every_version_the_binding_knows(binding: Binding) -> None:
+    """Newer bindings raise an error of their own, outside NVML's family."""
+
+    class Mismatch(Exception):
+        pass
+
+    def list_processes(_handle: str) -> None:
+        raise Mismatch("Unversioned function called")
+
+    assert not hasattr(binding, "NVMLLibraryMismatchError")
+    vars(binding).update(
+        NVMLLibraryMismatchError=Mismatch, nvmlDeviceGetComputeRunningProcesses=list_processes
+    )
+    with pytest.raises(Unsupported, match="too old for this pynvml"):
+        Nvml().call_gpu(UUID, "nvmlDeviceGetComputeRunningProcesses")
+
+
 def test_a_uuid_that_is_not_there_any_more_is_lost(binding: Binding) -> None:
     binding.fails = {"nvmlDeviceGetHandleByUUID": 6}
     with pytest.raises(TargetLost) as caught:

@@ -12,49 +12,21 @@ import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Claim, Plan
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record
-from ansible_collections.swarm.node.plugins.module_utils.gpu.plan import plan_gpus, plan_pending
+from ansible_collections.swarm.node.plugins.module_utils.gpu.plan import plan_pending
 from ansible_collections.swarm.node.plugins.module_utils.gpu.settings import Expect, parse_wishes
-from ansible_collections.swarm.node.plugins.module_utils.gpu.state import Gpu, NodeState
+from ansible_collections.swarm.node.plugins.module_utils.gpu.state import Gpu
+from gpu_cases import H100, OFF, plan
 
 POWER, GRAPHICS = "gpu.power_limit", "gpu.graphics_clocks"
 MEMORY, PERSISTENCE = "gpu.memory_clocks", "gpu.persistence_mode"
+COMPUTE, ACCOUNTING, ECC = "gpu.compute_mode", "gpu.accounting_mode", "gpu.ecc"
 
-H100 = Gpu(
-    index=0,
-    uuid="GPU-aa",
-    name="NVIDIA H100 80GB HBM3",
-    bus_id="0000:18:00.0",
-    architecture=9,
-    power_limit=700_000,
-    power_default=700_000,
-    power_min=200_000,
-    power_max=700_000,
-    power_enforced=700_000,
-    graphics_clocks=tuple(range(345, 1981, 15)),
-    memory_clocks=(1593, 2619),
-    persistence=True,
-)
 T4 = replace(
     H100, index=1, uuid="GPU-bb", name="Tesla T4", bus_id="0000:5d:00.0", architecture=6,
     power_limit=70_000, power_default=70_000, power_min=60_000, power_max=70_000,
     power_enforced=70_000, memory_clocks=(405, 5001),
 )  # fmt: skip
-OFF = replace(H100, persistence=False)
 LAPTOP = replace(H100, power_limit=None, power_default=None, power_min=None, power_max=None)
-
-
-def plan(
-    *gpus: Gpu,
-    claims: dict[str, Claim] | None = None,
-    others: dict[str, str] | None = None,
-    expect: Expect | None = None,
-    absent: bool = False,
-    pci: tuple[str, ...] = (),
-    required: tuple[str, ...] = (),
-    **options: Any,
-) -> Plan:
-    wishes = parse_wishes(options, dict.fromkeys(options, "group g"), required)
-    return plan_gpus(wishes, expect, NodeState(gpus, pci), Record("gpu", claims), others or {}, absent)
 
 
 def steps(found: Plan) -> list[tuple[str, str, Any, Any]]:
@@ -82,9 +54,40 @@ def test_a_power_limit_is_planned_with_everything_a_result_says() -> None:
     assert found.details[0]["after_reboot"] == 700 and found.details[0]["owner"] is None
 
 
-def test_what_is_so_already_is_neither_changed_nor_claimed() -> None:
-    found = plan(H100, power_limit=700, persistence_mode=True)
+def test_what_is_so_already_and_after_a_reboot_is_neither_changed_nor_claimed() -> None:
+    found = plan(H100, power_limit=700, accounting_mode=False, compute_mode="default")
     assert (found.changes, found.claims) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("gpu", "options", "claim"),
+    [
+        (H100, {"persistence_mode": True}, {f"{PERSISTENCE} GPU-aa": Claim(True, True)}),
+        (replace(H100, power_limit=630_000), {"power_limit": 630}, {f"{POWER} GPU-aa": Claim(630, 630)}),
+        (
+            replace(H100, accounting=True),
+            {"accounting_mode": True},
+            {f"{ACCOUNTING} GPU-aa": Claim(True, True)},
+        ),
+        (
+            replace(H100, compute_mode="prohibited"),
+            {"compute_mode": "prohibited"},
+            {f"{COMPUTE} GPU-aa": Claim("prohibited", "prohibited")},
+        ),
+        (
+            replace(H100, locks={GRAPHICS: [345, 1980]}),
+            {"graphics_clocks": 1980},
+            {f"{GRAPHICS} GPU-aa": Claim([345, 1980], [345, 1980])},
+        ),
+    ],
+)
+def test_what_is_so_already_but_would_not_survive_a_reboot_is_claimed(
+    gpu: Gpu, options: dict[str, Any], claim: dict[str, Claim]
+) -> None:
+    found = plan(gpu, **options)
+    assert found.claims == claim
+    assert [(change.key, change.after) for change in found.changes] == [("record", "brought up to date")]
+    assert plan(gpu, claims=claim, **options).changes == []
 
 
 def test_persistence_comes_first_and_says_why() -> None:
@@ -139,7 +142,8 @@ def test_a_lock_is_accepted_not_read_back() -> None:
 
 def test_a_remembered_lock_is_not_set_again_and_undone_exactly() -> None:
     known = replace(H100, locks={GRAPHICS: [345, 1980]})
-    assert plan(known, graphics_clocks=1980).changes == []
+    claims = {f"{GRAPHICS} GPU-aa": Claim(None, [345, 1980])}
+    assert plan(known, claims=claims, graphics_clocks=1980).changes == []
     (change,) = plan(known, graphics_clocks=1200).changes
     assert (change.before, change.undo) == ([345, 1980], "exact")
 
@@ -155,9 +159,12 @@ def test_every_problem_is_found_and_equal_ones_are_one() -> None:
 
 
 def test_index_and_uuid_that_do_not_exist_name_those_that_do() -> None:
-    found = problems(H100, T4, power_limit={"7": 60, "GPU-dd": 60})
-    assert [item.value for item in found] == ["7", "gpu-dd"]
-    assert "0 = GPU-aa (H100 80GB HBM3); 1 = GPU-bb (T4)" in found[0].allowed
+    found = problems(H100, T4, power_limit={"7": 60, "GPU-dd": 60, "5e:00.0": 60}, reset=[9])
+    assert [(item.key, item.value) for item in found] == [
+        ("gpu_reset", "9"), ("gpu_power_limit", "7"), ("gpu_power_limit", "gpu-dd"),
+        ("gpu_power_limit", "0000:5e:00.0"),
+    ]  # fmt: skip
+    assert "0 = GPU-aa (H100 80GB HBM3 at 0000:18:00.0); 1 = GPU-bb (T4 at 0000:5d:00.0)" in found[0].allowed
 
 
 def test_a_map_for_a_fleet() -> None:
@@ -204,57 +211,6 @@ def test_an_unsupported_wish_does_not_stop_the_others() -> None:
     found = plan(H100, T4, memory_clocks={"T4": 5001, "H100 80GB HBM3": 2619})
     assert steps(found) == [(MEMORY, "GPU-aa", None, [1593, 2619])]
     assert [wish.target for wish in found.unapplied] == ["GPU-bb"]
-
-
-@pytest.mark.parametrize(
-    ("live", "claim", "expected"),
-    [
-        (630_000, Claim(700, 630), [(POWER, "GPU-aa", 630, 700)]),
-        (630_000, Claim(None, 630), [(POWER, "GPU-aa", 630, 700)]),
-        (630_000, Claim(650, 630), [(POWER, "GPU-aa", 630, 650)]),
-        (630_000, Claim(900, 630), [(POWER, "GPU-aa", 630, 700)]),
-    ],
-)
-def test_a_limit_no_longer_asked_for_goes_back(live: int, claim: Claim, expected: list[Any]) -> None:
-    gpu = replace(H100, power_limit=live)
-    found = plan(gpu, claims={f"{POWER} GPU-aa": claim})
-    assert steps(found) == expected
-    assert found.claims == {}
-
-
-@pytest.mark.parametrize(("live", "noted"), [(500_000, True), (700_000, False)])
-def test_a_limit_that_is_not_ours_any_more_stays(live: int, noted: bool) -> None:
-    found = plan(replace(H100, power_limit=live), claims={f"{POWER} GPU-aa": Claim(700, 630)})
-    assert [(change.key, change.after) for change in found.changes] == [("record", "released")]
-    assert any("stays as it is" in note for note in found.notes) is noted
-
-
-def test_everything_goes_back_in_order_persistence_last() -> None:
-    claims = {
-        f"{PERSISTENCE} GPU-aa": Claim(False, True),
-        f"{POWER} GPU-aa": Claim(700, 630),
-        f"{GRAPHICS} GPU-aa": Claim(None, [345, 1980]),
-    }
-    gpu = replace(H100, power_limit=630_000, locks={GRAPHICS: [345, 1980]})
-    found = plan(gpu, claims=claims, absent=True)
-    assert [(change.key, change.after) for change in found.changes] == [
-        (POWER, 700), (GRAPHICS, "unlocked"), (PERSISTENCE, False),
-    ]  # fmt: skip
-    assert found.claims == {}
-
-
-def test_a_limit_that_cannot_last_is_not_verified() -> None:
-    claims = {f"{PERSISTENCE} GPU-aa": Claim(False, True), f"{POWER} GPU-aa": Claim(650, 630)}
-    (change, _persistence) = plan(replace(H100, power_limit=630_000), claims=claims).changes
-    assert (change.after, change.verify) == (650, "accepted")
-
-
-def test_persistence_others_rely_on_stays_on() -> None:
-    found = plan(
-        H100, claims={f"{PERSISTENCE} GPU-aa": Claim(False, True)}, others={f"{POWER} GPU-aa": "batch"}
-    )
-    assert [change.key for change in found.changes] == ["record"]
-    assert "owner 'batch' relies on it" in found.notes[0]
 
 
 def test_a_key_of_another_owner_is_refused() -> None:

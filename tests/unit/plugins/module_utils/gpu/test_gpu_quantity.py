@@ -86,6 +86,11 @@ def test_power_out_of_range_names_the_range(raw: object) -> None:
         ("0%range-100%range", [345, 1980], ""),
         ("50%range", [345, 1155], "1162 to 1155 MHz"),
         ("1200-90%max", [1200, 1770], "1782 to 1770 MHz"),
+        ("max", [1980, 1980], ""),
+        ("min", [345, 345], ""),
+        ("1200-max", [1200, 1980], ""),
+        ("min-80%max", [345, 1575], "1584 to 1575 MHz"),
+        ("100%max", [345, 1980], ""),
     ],
 )
 def test_clocks(raw: object, expected: object, moved: str) -> None:
@@ -96,7 +101,8 @@ def test_clocks(raw: object, expected: object, moved: str) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["80%", "1980-1200", "1-2-3", "-1980", "1980-", "fast", True, None, {}, "80%default", "150%max", ""],
+    ["80%", "1980-1200", "1-2-3", "-1980", "1980-", "fast", True, None, {}, "80%default", "150%max", "",
+     "max-min", "max MHz", "unlocked-max"],
 )
 def test_clocks_refused(raw: object) -> None:
     with pytest.raises(ValueError, match=r"unlocked|at most 100%"):

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 UUID = "GPU-6f3aaaaa-0000-1111-2222-333344445555"
-GPU = (0, UUID, "NVIDIA H100 80GB HBM3")
+GPU = (0, UUID, "NVIDIA H100 80GB HBM3", "0000:5d:00.0")
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,9 @@ GPU = (0, UUID, "NVIDIA H100 80GB HBM3")
         ("H100 80GB HBM3", Selector("model", "H100 80GB HBM3")),
         ("Tesla T4", Selector("model", "T4")),
         ("NVIDIA Tesla T4", Selector("model", "T4")),
+        ("0000:5d:00.0", Selector("pci", "0000:5d:00.0")),
+        ("5D:00.0", Selector("pci", "0000:5d:00.0")),
+        ("00000000:5D:00.0", Selector("pci", "0000:5d:00.0")),
     ],
 )
 def test_selector(raw: object, expected: Selector) -> None:
@@ -42,7 +45,23 @@ def test_selector(raw: object, expected: Selector) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["", "-1", "GPU-", "GPU-xyz", "MIG-1234", "0000:5d:00.0", "5d:00.0", True, None, 1.5, ["all"]]
+    "raw",
+    [
+        "",
+        "-1",
+        "GPU-",
+        "GPU-xyz",
+        "MIG-1234",
+        "5d:00",
+        "0000:5d:00",
+        "0:5d:00.0",
+        "5d:00.9",
+        600.0,
+        True,
+        None,
+        1.5,
+        ["all"],
+    ],
 )
 def test_selector_refused(raw: object) -> None:
     with pytest.raises(ValueError, match="'all', an index"):
@@ -61,6 +80,11 @@ def rules(*entries: tuple[object, object]) -> list[Rule]:
         ([("H100 80GB HBM3", 2), ("all", 1)], 2),
         ([("0", 3), ("H100 80GB HBM3", 2)], 3),
         ([(UUID, 4), ("0", 3), ("H100 80GB HBM3", 2), ("all", 1)], 4),
+        ([("5d:00.0", 6), ("0", 3), ("all", 1)], 6),
+        ([("5d:00.0", 6), (UUID, 4)], 4),
+        ([("5e:00.0", 6), ("0", 3)], 3),
+        ([("5d:00.0", None), ("0", 3)], None),
+        ([("0000:5d:00.0", 6), ("5D:00.0", 6)], 6),
         ([("1", 3), ("all", 1)], 1),
         ([("0", None), ("all", 1)], None),
         ([("0", 5), (0, 5)], 5),
@@ -87,9 +111,16 @@ def test_a_contradiction_that_does_not_count_is_none() -> None:
     assert chosen is not None and chosen.quantity == 630
 
 
-def test_missing_names_indexes_and_uuids_only() -> None:
-    entries = rules(("7", 1), ("GPU-0000", 2), ("L40S", 3), ("all", 4), ("0", 5))
-    assert [str(selector) for selector in missing(entries, [GPU])] == ["7", "gpu-0000"]
+def test_missing_names_indexes_addresses_and_uuids_only() -> None:
+    entries = rules(
+        ("7", 1), ("GPU-0000", 2), ("L40S", 3), ("all", 4), ("0", 5), ("5d:00.0", 6), ("5e:00.0", 7)
+    )
+    assert [str(selector) for selector in missing(entries, [GPU])] == ["7", "gpu-0000", "0000:5e:00.0"]
+
+
+def test_a_gpu_whose_address_is_unknown_is_found_by_the_others() -> None:
+    chosen = choose(rules(("5d:00.0", 6), ("0", 3)), *GPU[:3])
+    assert chosen is not None and chosen.quantity == 3
 
 
 def test_short_name_is_stable() -> None:
@@ -104,6 +135,18 @@ def test_selectors_refuse_with_value_error_only(raw: object) -> None:
         assert str(error)
     else:
         assert parse_selector(str(raw)) == selector
+
+
+@given(
+    st.from_regex(r"(0000:|00000000:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]", fullmatch=True),
+    st.integers(0, 255),
+)
+def test_an_address_means_one_slot_however_it_is_written(raw: str, bus: int) -> None:
+    selector = parse_selector(raw)
+    address = f"0000:{raw.lower()[-7:]}"
+    assert selector == Selector("pci", address) == parse_selector(f"0000{address}")
+    other = f"0000:{bus:02x}:{raw.lower()[-4:]}"
+    assert selector.matches(0, UUID, "T4", other) is (other == address)
 
 
 def test_wishes_collect_every_mistake_with_key_and_origin() -> None:
@@ -128,5 +171,5 @@ def test_required_by_any_of_its_names(name: str) -> None:
 
 def test_syntax_alone_can_be_checked() -> None:
     assert mistakes_in("power_limit", {"all": "90%default", 0: None}) == []
-    assert mistakes_in("persistence_mode", "perhaps") == [("perhaps", "true or false")]
+    assert mistakes_in("persistence_mode", "perhaps") == [("perhaps", "true or false, or 'default'")]
     assert mistakes_in("power_limit", {}) == [({}, "one value, or a map that is not empty")]

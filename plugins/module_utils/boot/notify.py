@@ -1,0 +1,31 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What systemd is told: lines of the journal with their priority, and the status line of the unit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+WARNING, NOTICE, INFO = 4, 5, 6
+
+
+def say(text: str, priority: int = INFO) -> None:
+    """A line for the journal, or for a person at a terminal."""
+    prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
+    print(f"{prefix}{text}", flush=True)
+
+
+def tell_status(text: str) -> None:
+    """The line that `systemctl status` shows. Where systemd does not listen nothing happens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    message = f"STATUS={' '.join(text.split())}".encode("utf-8", "replace")
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.connect(address)
+        channel.send(message)

@@ -1,0 +1,168 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program on the node: re-applies what the owner records hold, or tells of it. No Ansible here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core import files
+from ..core.errors import Interrupted, NodeError
+from .kinds import Places
+from .notify import WARNING, say, tell_status
+from .options import parse
+from .owners import parse_owner
+from .paths import OWNERS
+from .reapply import Done, Run, reapply
+from .record import BootStore
+from .status import (
+    APPLIED,
+    BUSY,
+    FAILED,
+    FROZEN,
+    MANAGED,
+    NOTHING,
+    PARTLY,
+    UNAVAILABLE,
+    UNCHANGED,
+    Status,
+    due,
+    new_status,
+    read_stamp,
+    read_status,
+    write_status,
+)
+from .words import lines, summary
+
+CODES = {FAILED: 1, PARTLY: 1, UNAVAILABLE: 3, BUSY: 4}
+"""Outcome → return code; 0 for the others."""
+
+WORST_FIRST = (UNAVAILABLE, BUSY, FAILED, PARTLY, FROZEN, APPLIED, MANAGED, UNCHANGED, NOTHING)
+MANUAL = "manual"
+DRIVER_WAIT = 60.0
+"""Seconds to wait for a driver that is being loaded."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The return code; `options.CODES` says what each means."""
+    options = parse(arguments)
+    try:
+        if options.command == "status":
+            return _status(options)
+        with _stops() as stops:
+            return _run(options, options.command == "check", lambda: bool(stops))
+    except (NodeError, OSError) as error:
+        say(str(error), WARNING)
+        tell_status(f"failed: {error}")
+        return 1
+
+
+# -- reapply and check
+
+
+def _run(options: Namespace, check: bool, stopped: Callable[[], bool]) -> int:
+    if not check and os.geteuid() != 0:
+        raise NodeError("reapply needs root")
+    root, store = Path(options.root), BootStore(options.state_dir, options.run_dir)
+    _wait_for_driver(root)
+    last, stamp, frozen = read_status(store.run), read_stamp(root), store.frozen()
+    why = due(last, stamp, bool(frozen), time.time()) or MANUAL
+    places = Places(root, options.state_dir, options.run_dir, check)
+    done = _owners(root, Run(store, places, frozen, why, stopped))
+    outcome = _worst(done)
+    code = 1 if check and outcome == APPLIED else CODES.get(outcome, 0)
+    said = summary(done, outcome, check)
+    result = {"outcome": outcome, "code": code, "summary": said, "owners": [vars(item) for item in done]}
+    status = new_status(why, stamp, last, result)
+    if not check:
+        write_status(store.run, status)
+        tell_status(f"{why}: {said}")
+    _tell(status, options.json)
+    return code
+
+
+def _owners(root: Path, run: Run) -> list[Done]:
+    """What came of every owner that has a file; a file that makes no sense is that owner's failure."""
+    owners, done = [], []
+    for path in sorted((root / OWNERS.lstrip("/")).glob("*.conf")):
+        try:
+            owners.append(parse_owner(path.stem, files.read_text(path) or ""))
+        except NodeError as error:
+            done.append(Done(path.stem, FAILED, f"{path}: {error}"))
+    done += reapply(owners, run)
+    if run.stopped():
+        done.append(Done("", FAILED, "stopped before it was done; what was under way was undone"))
+    return done
+
+
+def _worst(done: Sequence[Done]) -> str:
+    """The outcome of them all."""
+    found = {item.outcome for item in done}
+    worst = next((outcome for outcome in WORST_FIRST if outcome in found), NOTHING)
+    return PARTLY if worst == FAILED and any(item.changes for item in done) else worst
+
+
+def _wait_for_driver(root: Path) -> None:
+    """The kernel announces a module before it is ready; then the GPUs cannot be asked yet."""
+    state = root / "sys/module/nvidia/initstate"
+    end = time.monotonic() + DRIVER_WAIT
+    while time.monotonic() < end:
+        try:
+            if state.read_text().strip() != "coming":
+                return
+        except OSError:
+            return
+        time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def _stops() -> Iterator[list[int]]:
+    """SIGTERM, SIGHUP and SIGINT end what is under way as an error that is undone; only the first counts."""
+    caught: list[int] = []
+
+    def raise_once(number: int, frame: Any) -> None:
+        if not caught:
+            caught.append(number)
+            raise Interrupted(f"stopped by {signal.Signals(number).name}")
+
+    names = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    old = {number: signal.signal(number, raise_once) for number in names}
+    try:
+        yield caught
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+# -- what is said
+
+
+def _tell(status: Status, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(status, indent=1, default=str))
+        return
+    for priority, line in lines(status):
+        say(line, priority)
+
+
+def _status(options: Namespace) -> int:
+    status = read_status(Path(options.run_dir))
+    if options.json:
+        print(json.dumps(status, indent=1))
+    elif not status:
+        say("it has not run since this boot")
+    else:
+        finished, version, attempt = (status.get(name) for name in ("finished", "version", "attempts"))
+        say(f"{finished} by swarm.node {version}, attempt {attempt}")
+        for _priority, line in lines(status):
+            say(line)
+    return int(status.get("code", 0))

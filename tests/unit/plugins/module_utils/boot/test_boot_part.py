@@ -1,0 +1,326 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The boot part in the engine: there, the same, newer, edited, gone, and never half."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.swarm.node.plugins.module_utils.boot.owners import Owner
+from ansible_collections.swarm.node.plugins.module_utils.boot.part import BootPart
+from ansible_collections.swarm.node.plugins.module_utils.boot.paths import (
+    PROGRAM,
+    SERVICE,
+    TIMER,
+    UDEV_RULE,
+    WATCH,
+    links,
+    owner_path,
+    unit_path,
+)
+from ansible_collections.swarm.node.plugins.module_utils.core import files
+from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
+from ansible_collections.swarm.node.plugins.module_utils.core.runner import diff_of
+from boot_host import Host
+
+ALL_FILES = {PROGRAM, owner_path("gpu"), UDEV_RULE, *map(unit_path, (SERVICE, WATCH, TIMER))}
+ALL_LINKS = {*links(SERVICE), *links(TIMER)}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def keys(outcome: Any) -> list[str]:
+    return [change.key for change in outcome.plan.changes]
+
+
+def test_the_first_installation(host: Host) -> None:
+    seen = host.run(check=True)
+    assert host.files() == {} and host.asked() == []
+    done = host.run()
+    assert done.plan.digest == seen.plan.digest
+    assert set(host.files()) == ALL_FILES | ALL_LINKS
+    assert keys(done)[:-3] == ["file"] * 6 and keys(done)[-3:] == [
+        "boot.enabled",
+        "boot.enabled",
+        "boot.timer",
+    ]
+    # systemd finds a unit it has never seen by itself: no daemon-reload, which could cost GPUs.
+    assert host.asked() == [f"start {TIMER}"]
+    assert host.at(PROGRAM).stat().st_mode & 0o777 == 0o755
+    assert host.at(unit_path(SERVICE)).stat().st_mode & 0o777 == 0o644
+    assert str(host.at(links(SERVICE)[1]).readlink()) == unit_path(SERVICE)
+
+
+def test_a_second_run_writes_nothing(host: Host) -> None:
+    host.run()
+    host.asked()
+    again = host.run()
+    assert (again.changed, again.writes, host.asked()) == (False, 0, [])
+
+
+@pytest.mark.parametrize("claims", [(), ("gpu.ecc GPU-1",)])
+def test_without_anything_volatile_on_record_there_is_no_unit(host: Host, claims: tuple[str, ...]) -> None:
+    host.run(claims)
+    assert host.files() == {} and host.asked() == []
+
+
+def test_a_node_where_nothing_of_ours_is_wanted_is_not_even_asked(host: Host) -> None:
+    host.run((), wanted=False)
+    assert not (host.systemd / "log").exists()
+
+
+def test_a_node_without_gpus_is_not_asked_either(host: Host) -> None:
+    shutil.rmtree(host.root / "sys")
+    host.run(())
+    assert not (host.systemd / "log").exists()
+
+
+def test_a_newer_version_replaces_its_files_and_reloads(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run()
+    host.asked()
+    done = host.run(python="/opt/python/bin/python3")
+    assert keys(done) == ["file", "file", "systemd.daemon_reload"]
+    assert done.plan.changes[-1].disruption == "none" and host.asked() == ["daemon-reload"]
+    assert not list(host.base.glob("state/edited/*")), "nobody has edited the old version"
+    assert host.run(python="/opt/python/bin/python3").writes == 0
+
+
+def test_a_reload_left_over_is_made_up_for(host: Host) -> None:
+    host.run()
+    loaded = host.systemd / f"loaded.{SERVICE}"
+    loaded.write_text("an older one\n")
+    assert keys(host.run()) == ["systemd.daemon_reload"] and host.run().writes == 0
+
+
+def test_an_edited_file_is_put_right_and_kept(host: Host) -> None:
+    host.run()
+    text = host.at(unit_path(TIMER)).read_text()
+    host.at(unit_path(TIMER)).write_text(text.replace("OnActiveSec=60", "OnActiveSec=5"))
+    done = host.run()
+    assert [change.why for change in done.plan.changes if change.key == "file"] == ["edited by hand"]
+    assert host.at(unit_path(TIMER)).read_text() == text
+    (kept,) = host.base.glob("state/edited/*")
+    assert "OnActiveSec=5" in kept.read_text()
+
+
+def test_disabled_or_stopped_by_hand(host: Host) -> None:
+    host.run()
+    host.at(links(SERVICE)[0]).unlink()
+    (host.systemd / f"active.{TIMER}").write_text("failed\n")
+    done = host.run()
+    assert keys(done) == ["boot.enabled", "boot.timer"]
+    assert (done.plan.changes[1].before, done.plan.changes[1].after) == ("failed", "active")
+    assert os.path.lexists(host.at(links(SERVICE)[0]))
+
+
+def test_removal_leaves_nothing(host: Host) -> None:
+    host.run()
+    (host.systemd / f"active.{SERVICE}").write_text("failed\n")
+    host.asked()
+    done = host.run((), wanted=False)
+    assert host.files() == {}
+    assert host.asked()[:2] == [f"stop {TIMER}", f"reset-failed {TIMER}"] and f"stop {SERVICE}" in keys_of(
+        done
+    )
+    for gone in ("usr/local/lib/swarm_node", "etc/swarm_node"):
+        assert not (host.root / gone).exists()
+    assert (host.root / "etc/systemd/system/multi-user.target.wants").exists(), "a directory of systemd's"
+    assert host.run((), wanted=False).writes == 0
+
+
+def keys_of(outcome: Any) -> list[str]:
+    return [f"{c.key.replace('boot.service', 'stop')} {c.target}" for c in outcome.plan.changes]
+
+
+def test_the_service_ends_before_its_file_goes(host: Host) -> None:
+    host.run()
+    (host.systemd / f"active.{SERVICE}").write_text("activating\n")
+    names = keys_of(host.run((), wanted=False))
+    assert names.index(f"stop {SERVICE}") < names.index(f"file {unit_path(SERVICE)}")
+    assert names.index(f"file {unit_path(SERVICE)}") < names.index(f"file {PROGRAM}")
+
+
+def test_two_owners_share_the_unit(host: Host) -> None:
+    host.run()
+    second = host.run(owner=Owner("batch", manage="manage"))
+    assert [change.target for change in second.plan.changes] == [owner_path("batch")]
+    first_gone = host.run((), wanted=False)
+    assert [change.target for change in first_gone.plan.changes] == [owner_path("gpu")]
+    assert unit_path(SERVICE) in host.files()
+    host.run((), owner=Owner("batch", manage="manage"), wanted=False)
+    assert host.files() == {}
+
+
+def test_without_systemd_it_says_so(tmp_path: Path) -> None:
+    host = Host(tmp_path, systemd=False)
+    done = host.run()
+    (wish,) = done.plan.unapplied
+    assert (wish.key, wish.reason) == ("boot.enabled", "unsupported") and "after a reboot" in wish.detail
+    assert host.files() == {} and not done.changed
+
+
+def test_a_masked_unit_stays_masked(host: Host) -> None:
+    place = host.at(unit_path(TIMER))
+    place.parent.mkdir(parents=True)
+    place.symlink_to("/dev/null")
+    done = host.run()
+    (wish,) = done.plan.unapplied
+    assert (wish.reason, wish.target) == ("shadowed_by", TIMER) and "unmask" in wish.detail
+    assert str(place.readlink()) == "/dev/null" and host.asked() == []
+    host.run((), wanted=False)
+    assert str(place.readlink()) == "/dev/null"
+
+
+def test_an_old_systemd_needs_a_reload_to_see_new_files(host: Host) -> None:
+    (host.systemd / "version").write_text("systemd 245 (245.4-4ubuntu3)\n")
+    (host.systemd / "forgetful").touch()
+    assert "systemd.daemon_reload" in keys(host.run())
+    assert host.asked() == ["daemon-reload", f"start {TIMER}"]
+
+
+def container(host: Host, device: str = "/dev/nvidia0") -> None:
+    process = host.root / "proc/4242"
+    (process / "fd").mkdir(parents=True)
+    (process / "cgroup").write_text("0::/system.slice/docker-abc.scope/init\n")
+    (process / "fd/7").symlink_to(device)
+
+
+def test_a_reload_that_costs_containers_their_gpus_is_left_out(host: Host) -> None:
+    host.run()
+    container(host)
+    host.asked()
+    new = {"python": "/opt/python3"}
+    done = host.run(**new)
+    (wish,) = done.plan.unapplied
+    assert (wish.key, wish.reason) == ("systemd.daemon_reload", "needs_more_disruption")
+    assert "/opt/python3" in host.at(unit_path(SERVICE)).read_text(), "a boot reads the new file"
+    assert host.asked() == [] and not host.run(**new).changed
+    allowed = host.run(max_disruption="node_jobs", **new)
+    assert keys(allowed) == ["systemd.daemon_reload"] and "docker-abc.scope" in allowed.plan.changes[0].why
+
+
+@pytest.mark.parametrize("devices", ["DeviceAllow=/dev/nvidia0 rw", "DeviceAllow=/dev/char/195:0 rwm"])
+def test_containers_whose_gpus_systemd_knows_of_keep_them(host: Host, devices: str) -> None:
+    host.run()
+    container(host)
+    (host.systemd / "devices").write_text(f"{devices}\n")
+    assert host.run(python="/opt/python3").plan.changes[-1].disruption == "none"
+
+
+def test_a_container_without_gpus_does_not_count(host: Host) -> None:
+    host.run()
+    container(host, "/dev/null")
+    assert host.run(python="/opt/python3").plan.changes[-1].disruption == "none"
+
+
+def test_a_timer_that_cannot_start_before_a_reload_is_no_failure(host: Host) -> None:
+    (host.systemd / "version").write_text("systemd 245\n")
+    (host.systemd / "forgetful").touch()
+    container(host)
+    done = host.run()
+    assert {wish.key: wish.reason for wish in done.plan.unapplied} == {
+        "systemd.daemon_reload": "needs_more_disruption",
+        "boot.timer": "unsupported",
+    }
+    assert set(host.files()) >= ALL_FILES
+
+
+@pytest.mark.parametrize("word", ["start", "daemon-reload"])
+def test_what_fails_is_undone(host: Host, word: str) -> None:
+    host.run()
+    before = host.files()
+    (host.systemd / f"active.{TIMER}").unlink()
+    (host.systemd / "fail").write_text(word)
+    host.asked()
+    with pytest.raises(TransactionFailed, match="told to fail"):
+        host.run(python="/opt/python3")
+    assert host.files() == before
+    assert host.asked()[-1] == "daemon-reload", "systemd must not go on with a file that is gone"
+    (host.systemd / "fail").unlink()
+    assert not (host.base / "state/journal/gpu.json").exists() or word == "daemon-reload"
+    assert host.run(python="/opt/python3").changed and host.run(python="/opt/python3").writes == 0
+
+
+def test_a_failed_first_installation_leaves_nothing(host: Host) -> None:
+    (host.systemd / "fail").write_text("start")
+    with pytest.raises(TransactionFailed, match="every change of this run was undone"):
+        host.run()
+    assert host.files() == {}
+
+
+def test_a_failed_removal_puts_everything_back(host: Host) -> None:
+    host.run()
+    before = host.files()
+
+    def patch(part: BootPart) -> None:
+        inner = part.port.apply
+
+        def apply(change: Any) -> None:
+            if change.target == PROGRAM:
+                raise OSError("the disk is full")
+            inner(change)
+
+        part.port.apply = apply
+
+    host.asked()
+    with pytest.raises(TransactionFailed, match="the disk is full"):
+        host.run((), wanted=False, patch=patch)
+    assert host.files() == before and host.asked()[-1] == f"start {TIMER}"
+
+
+def killed_at(step: int, work: Callable[[], Any]) -> bool:
+    """Runs `work` in a fork that is killed at its step-th write. False: it made fewer."""
+    pid = os.fork()
+    if pid == 0:
+        count = [0]
+
+        def counted(inner: Callable[..., Any]) -> Callable[..., Any]:
+            def write(*arguments: Any, **options: Any) -> Any:
+                count[0] += 1
+                if count[0] == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return inner(*arguments, **options)
+
+            return write
+
+        files.write_whole, files.remove = counted(files.write_whole), counted(files.remove)
+        Path.symlink_to, Path.unlink = counted(Path.symlink_to), counted(Path.unlink)  # type: ignore[method-assign]
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize("removal", [False, True])
+def test_killed_at_each_write(tmp_path: Path, removal: bool) -> None:
+    wish: dict[str, Any] = {"claims": (), "wanted": False} if removal else {}
+    for step in range(1, 60):
+        host = Host(tmp_path / str(step))
+        if removal:
+            host.run()
+        if not killed_at(step, partial(host.run, **wish)):
+            assert step > 10
+            return
+        for text in host.files().values():
+            assert text, f"step {step}: an empty file"
+        host.run(**wish)
+        assert set(host.files()) == (set() if removal else ALL_FILES | ALL_LINKS), step
+        assert host.run(**wish).writes == 0, step
+    pytest.fail("still writing")
+
+
+def test_the_diff_has_units_in_full_and_not_the_program(host: Host) -> None:
+    diff = diff_of(host.run(check=True))["after"]
+    assert "ExecStart=/usr/bin/python3 -I" in diff and "characters)" in diff and len(diff) < 10_000
