@@ -8,7 +8,6 @@
 // handle, GPU lost; the function itself then checks arguments, support and privilege.
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "sim.h"
@@ -51,19 +50,6 @@ int sim_index(const struct sim_call *call, nvmlDevice_t device)
         if (sim_handle(i) == device)
             return i;
     return -1;
-}
-
-int sim_driver_branch(const struct sim_call *call)
-{
-    char text[8];
-    unsigned long long branch = 0;
-    const char *driver = sim_get(&call->node, "driver_version", "0");
-    size_t size = strcspn(driver, ".");
-    if (size >= sizeof(text))
-        return 0;
-    memcpy(text, driver, size);
-    text[size] = '\0';
-    return sim_number(text, &branch) ? (int)branch : 0;
 }
 
 // Takes the locks and reads the node's state, whether or not the library is initialised.
@@ -114,22 +100,6 @@ nvmlReturn_t sim_begin(struct sim_call **call, const char *function)
     if (result == NVML_SUCCESS && sim_fault(function, -1, &injected))
         result = injected;
     return result;
-}
-
-// Reads the state of one GPU into the call. The board itself is read even if the GPU is lost.
-nvmlReturn_t sim_select(struct sim_call *call, int gpu)
-{
-    static const char *const names[SIM_SCOPES] = {"board", "outside", "persistent", "boot", "volatile", "processes",
-                                                   "meter", "mig"};
-    char file[SIM_KEY_SIZE];
-    call->gpu = gpu;
-    for (int scope = 0; scope < SIM_SCOPES; scope++) {
-        sim_format(file, sizeof(file), "gpu%d.%s", gpu, names[scope]);
-        if (sim_load(&call->gpus[scope], file) < (scope == SIM_BOARD))
-            return NVML_ERROR_UNKNOWN;
-    }
-    sim_meter_advance(call);
-    return sim_get_number(&call->gpus[SIM_OUTSIDE], "lost", 0) ? NVML_ERROR_GPU_IS_LOST : NVML_SUCCESS;
 }
 
 // Begins a call about one GPU or one MIG device. Must be followed by sim_end, whatever it returns.

@@ -110,15 +110,3 @@ void sim_meter_advance(struct sim_call *call)
     put(meter, "reliability_us", sums.reliability_us);
     meter->changed = fresh || set_back;
 }
-
-// Writes the meter of a GPU whose settings are about to change outside of a call about it.
-int sim_meter_settle(int gpu)
-{
-    static struct sim_call own;
-    if (sim_load(&own.node, "node") <= 0)
-        return 0;
-    if (sim_select(&own, gpu) == NVML_ERROR_UNKNOWN)
-        return 0;
-    own.gpus[SIM_METER].changed = 1;
-    return sim_save(&own.gpus[SIM_METER]);
-}

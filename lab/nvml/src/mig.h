@@ -42,15 +42,22 @@ struct mig_compute_instance {
     char uuid[SIM_KEY_SIZE];
 };
 
-// mig.c
-int mig_absent(const struct sim_call *call);
-nvmlReturn_t mig_must_be_on(const struct sim_call *call);
+// The kinds of handles, in the upper 16 bits where no address of a process has any.
+enum mig_handle {
+    MIG_HANDLE_GPU_INSTANCE = 0x6D01,
+    MIG_HANDLE_COMPUTE_INSTANCE = 0x6D02,
+    MIG_HANDLE_DEVICE = 0x6D03,
+};
 
 // mig_profiles.c
 int mig_profile_at(const struct sim_call *call, unsigned int constant, struct mig_profile *profile);
 int mig_profile_by_id(const struct sim_call *call, unsigned int id, struct mig_profile *profile);
 
 // mig_state.c
+int mig_absent(const struct sim_call *call);
+int mig_is_live(const struct sim_call *call);
+enum sim_scope mig_home(const struct sim_call *call);
+nvmlReturn_t mig_must_be_on(const struct sim_call *call);
 int mig_find_gpu_instance(const struct sim_call *call, unsigned int id, struct mig_gpu_instance *instance);
 int mig_find_compute_instance(const struct sim_call *call, unsigned int gpu_instance, unsigned int id,
                               struct mig_compute_instance *instance);
@@ -59,9 +66,16 @@ int mig_keep_compute_instance(struct sim_call *call, struct mig_compute_instance
 void mig_drop_gpu_instance(struct sim_call *call, unsigned int id);
 void mig_drop_compute_instance(struct sim_call *call, unsigned int gpu_instance, unsigned int id);
 int mig_is_used(const struct sim_call *call, unsigned int gpu_instance, unsigned int compute_instance);
+
+// mig_handles.c
+int mig_gpu_of(const struct sim_call *call, const void *handle, enum mig_handle kind);
+unsigned int mig_gpu_instance_of(const void *handle);
+unsigned int mig_compute_instance_of(const void *handle);
 nvmlGpuInstance_t mig_gpu_handle(const struct sim_call *call, const struct mig_gpu_instance *instance);
 nvmlComputeInstance_t mig_compute_handle(const struct sim_call *call, const struct mig_compute_instance *instance);
 nvmlDevice_t mig_device_handle(const struct sim_call *call, const struct mig_compute_instance *instance);
+
+// mig_call.c
 nvmlReturn_t mig_begin_gpu_instance(struct sim_call **call, const char *function, nvmlGpuInstance_t handle,
                                     struct mig_gpu_instance *instance);
 nvmlReturn_t mig_begin_compute_instance(struct sim_call **call, const char *function, nvmlComputeInstance_t handle,

@@ -50,17 +50,6 @@ unsigned long long sim_mig_mib(const struct sim_call *call)
     return current(call, &instance, &parent, &profile) ? parent.mib : 0;
 }
 
-// A row "<pid> <MiB> [<GPU instance> [<compute instance>]]" of a GPU's processes.
-void sim_read_process(const struct sim_row *row, struct sim_process *process)
-{
-    unsigned int n[3] = {0, MIG_NONE, MIG_NONE};
-    unsigned long long pid = 0;
-    sim_number(row->key, &pid);
-    sim_numbers(row->value, n, 3);
-    *process = (struct sim_process){
-        .pid = (unsigned int)pid, .mib = n[0], .gpu_instance = n[1], .compute_instance = n[2]};
-}
-
 // With MIG on, only the privileged get what adds up over all instances of a GPU.
 nvmlReturn_t sim_mig_may_sum(const struct sim_call *call)
 {

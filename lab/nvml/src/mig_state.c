@@ -2,51 +2,57 @@
 // GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The instances as the state keeps them, and their handles. A row is
+// MIG as the state keeps it: the mode, the instances, the processes on them. A row of an instance is
 //     gi<id> <profile id> <start> <size> <serial>
 //     ci<gpu instance>.<id> <profile id> <start> <size> <serial> <index> <uuid>
-// The serial number tells an instance from an earlier one of the same id: a handle holds it, so that
-// a handle goes stale with its instance and stays so.
+// The serial number tells an instance from an earlier one of the same id.
 #include "mig.h"
 
-#include <stdint.h>
 #include <string.h>
 
-_Static_assert(sizeof(void *) == 8, "a handle holds 64 bits");
+#define OUTSIDE(call, key, fallback) sim_get_number(&(call)->gpus[SIM_OUTSIDE], key, fallback)
 
-// The kinds of handles, in the upper 16 bits where no address of a process has any.
-enum kind { GPU_INSTANCE = 0x6D01, COMPUTE_INSTANCE = 0x6D02, MIG_DEVICE = 0x6D03 };
-
-static uintptr_t encode(const struct sim_call *call, enum kind kind, unsigned int serial, unsigned int gpu_instance,
-                        unsigned int compute_instance)
+// How the board does MIG: "none", "reset" or "live".
+static const char *kind(const struct sim_call *call)
 {
-    return (uintptr_t)kind << 48 | (uintptr_t)(serial & 0xFFFFFF) << 24 | (uintptr_t)(unsigned int)call->gpu << 16 |
-           (uintptr_t)gpu_instance << 8 | compute_instance;
+    return sim_get(&call->gpus[SIM_BOARD], "mig", "none");
 }
 
-// The GPU of a handle of this kind; -1 if it is none.
-static int gpu_of(const struct sim_call *call, uintptr_t handle, enum kind kind)
+int mig_is_live(const struct sim_call *call)
 {
-    unsigned int gpu = handle >> 16 & 0xFF;
-    if (handle >> 48 != (uintptr_t)kind || gpu >= sim_get_number(&call->node, "gpu_count", 0))
-        return -1;
-    return (int)gpu;
+    return strcmp(kind(call), "live") == 0;
 }
 
-nvmlGpuInstance_t mig_gpu_handle(const struct sim_call *call, const struct mig_gpu_instance *instance)
+int mig_absent(const struct sim_call *call)
 {
-    return (nvmlGpuInstance_t)encode(call, GPU_INSTANCE, instance->serial, instance->id, 0);
+    return strcmp(kind(call), "none") == 0 || sim_is_virtual_guest(call);
 }
 
-nvmlComputeInstance_t mig_compute_handle(const struct sim_call *call, const struct mig_compute_instance *instance)
+// The file that holds the mode.
+enum sim_scope mig_home(const struct sim_call *call)
 {
-    return (nvmlComputeInstance_t)encode(call, COMPUTE_INSTANCE, instance->serial, instance->gpu_instance,
-                                         instance->id);
+    return mig_is_live(call) ? SIM_MIG : SIM_PERSISTENT;
 }
 
-nvmlDevice_t mig_device_handle(const struct sim_call *call, const struct mig_compute_instance *instance)
+// The two fields of nvmlDeviceGetFieldValues about MIG.
+unsigned int sim_mig_resetless(const struct sim_call *call)
 {
-    return (nvmlDevice_t)encode(call, MIG_DEVICE, instance->serial, instance->gpu_instance, instance->id);
+    return !mig_absent(call) && mig_is_live(call);
+}
+
+unsigned int sim_mig_query_capable(const struct sim_call *call)
+{
+    return !mig_absent(call) && OUTSIDE(call, "mig_query_capable", 0) != 0;
+}
+
+int sim_mig_enabled(const struct sim_call *call)
+{
+    return !mig_absent(call) && sim_get_number(&call->gpus[mig_home(call)], "mig_current", 0) != 0;
+}
+
+nvmlReturn_t mig_must_be_on(const struct sim_call *call)
+{
+    return sim_mig_enabled(call) ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
 }
 
 static void gpu_key(char *key, unsigned int id)
@@ -135,6 +141,17 @@ void mig_drop_compute_instance(struct sim_call *call, unsigned int gpu_instance,
     sim_unset(&call->gpus[SIM_MIG], key);
 }
 
+// A row "<pid> <MiB> [<GPU instance> [<compute instance>]]" of a GPU's processes.
+void sim_read_process(const struct sim_row *row, struct sim_process *process)
+{
+    unsigned int n[3] = {0, MIG_NONE, MIG_NONE};
+    unsigned long long pid = 0;
+    sim_number(row->key, &pid);
+    sim_numbers(row->value, n, 3);
+    *process = (struct sim_process){
+        .pid = (unsigned int)pid, .mib = n[0], .gpu_instance = n[1], .compute_instance = n[2]};
+}
+
 // Does a process run on the instance? MIG_NONE for the compute instance means any of the GPU instance.
 int mig_is_used(const struct sim_call *call, unsigned int gpu_instance, unsigned int compute_instance)
 {
@@ -146,63 +163,4 @@ int mig_is_used(const struct sim_call *call, unsigned int gpu_instance, unsigned
             return 1;
     }
     return 0;
-}
-
-// Begins a call about an instance, up to the state of its GPU.
-static nvmlReturn_t begin(struct sim_call **call, const char *function, uintptr_t handle, enum kind kind)
-{
-    nvmlReturn_t injected, result = sim_begin_search(call, function);
-    if (result != NVML_SUCCESS)
-        return result;
-    (*call)->gpu = gpu_of(*call, handle, kind);
-    if (sim_fault(function, (*call)->gpu, &injected))
-        return injected;
-    if ((*call)->gpu < 0)
-        return NVML_ERROR_INVALID_ARGUMENT;
-    return sim_select(*call, (*call)->gpu);
-}
-
-nvmlReturn_t mig_begin_gpu_instance(struct sim_call **call, const char *function, nvmlGpuInstance_t handle,
-                                    struct mig_gpu_instance *instance)
-{
-    uintptr_t bits = (uintptr_t)handle;
-    nvmlReturn_t result = begin(call, function, bits, GPU_INSTANCE);
-    SIM_NOTE(*call, "gi=%u", (unsigned int)(bits >> 8 & 0xFF));
-    if (result == NVML_SUCCESS && (!mig_find_gpu_instance(*call, bits >> 8 & 0xFF, instance) ||
-                                   mig_gpu_handle(*call, instance) != handle))
-        result = NVML_ERROR_INVALID_ARGUMENT;
-    return result;
-}
-
-nvmlReturn_t mig_begin_compute_instance(struct sim_call **call, const char *function, nvmlComputeInstance_t handle,
-                                        struct mig_compute_instance *instance)
-{
-    uintptr_t bits = (uintptr_t)handle;
-    nvmlReturn_t result = begin(call, function, bits, COMPUTE_INSTANCE);
-    SIM_NOTE(*call, "gi=%u ci=%u", (unsigned int)(bits >> 8 & 0xFF), (unsigned int)(bits & 0xFF));
-    if (result == NVML_SUCCESS &&
-        (!mig_find_compute_instance(*call, bits >> 8 & 0xFF, bits & 0xFF, instance) ||
-         mig_compute_handle(*call, instance) != handle))
-        result = NVML_ERROR_INVALID_ARGUMENT;
-    return result;
-}
-
-int sim_mig_gpu(const struct sim_call *call, nvmlDevice_t device)
-{
-    return gpu_of(call, (uintptr_t)device, MIG_DEVICE);
-}
-
-// Makes the call one about the MIG device behind the handle, whose GPU is selected already.
-nvmlReturn_t sim_mig_attach(struct sim_call *call, nvmlDevice_t device)
-{
-    struct mig_compute_instance instance;
-    uintptr_t bits = (uintptr_t)device;
-    if (sim_mig_gpu(call, device) < 0)
-        return NVML_SUCCESS;
-    if (!mig_find_compute_instance(call, bits >> 8 & 0xFF, bits & 0xFF, &instance) ||
-        mig_device_handle(call, &instance) != device)
-        return NVML_ERROR_INVALID_ARGUMENT;
-    call->gpu_instance = (int)instance.gpu_instance;
-    call->compute_instance = (int)instance.id;
-    return NVML_SUCCESS;
 }

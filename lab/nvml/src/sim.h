@@ -80,6 +80,39 @@ void sim_clear(struct sim_table *table);
 int sim_lock(void);
 void sim_unlock(int lock);
 
+// board.c: what the state says of the driver and of a GPU by itself
+int sim_driver_branch(const struct sim_call *call);
+unsigned int sim_board(const struct sim_call *call, const char *key);
+int sim_is_virtual_guest(const struct sim_call *call);
+unsigned int sim_utilization(const struct sim_call *call);
+unsigned int sim_power_limit(const struct sim_call *call);
+unsigned int sim_enforced_limit(const struct sim_call *call);
+unsigned int sim_memory_clocks(const struct sim_call *call, unsigned int *values, unsigned int room);
+unsigned int sim_clock_step(const struct sim_call *call, unsigned int wanted);
+
+// model.c: power, clock and speed under load; meter.c: what adds up over time
+struct sim_load {
+    unsigned int graphics_mhz, memory_mhz;
+    double milliwatts;
+    double throughput;             // 1: the board's full speed
+    unsigned long long throttled;  // clock event reasons that come from the load
+};
+void sim_model(const struct sim_call *call, double celsius, struct sim_load *load);
+double sim_celsius_at(const struct sim_call *call, double milliwatts);
+unsigned long long sim_now(const struct sim_call *call);
+void sim_meter_advance(struct sim_call *call);
+double sim_meter(const struct sim_call *call, const char *key);
+
+// load.c: what the GPU does at this moment
+unsigned int sim_power_usage(const struct sim_call *call);
+unsigned int sim_temperature(const struct sim_call *call);
+unsigned int sim_clock(const struct sim_call *call, nvmlClockType_t type);
+unsigned long long sim_throttle_reasons(const struct sim_call *call);
+
+// select.c: the state of one GPU, up to now
+nvmlReturn_t sim_select(struct sim_call *call, int gpu);
+int sim_meter_settle(int gpu);
+
 // clients.c
 int sim_client_add(int gpus);
 int sim_client_remove(int gpus);
@@ -90,37 +123,37 @@ int sim_fault(const char *function, int gpu, nvmlReturn_t *result);
 int sim_missing(const char *function, const char *driver);
 void sim_log(const struct sim_call *call, nvmlReturn_t result);
 
-// call.c
+// mig_state.c: MIG as the state keeps it
+struct sim_process {
+    unsigned int pid;
+    unsigned long long mib;
+    unsigned int gpu_instance, compute_instance;  // 0xFFFFFFFF: none
+};
+int sim_mig_enabled(const struct sim_call *call);
+unsigned int sim_mig_resetless(const struct sim_call *call);
+unsigned int sim_mig_query_capable(const struct sim_call *call);
+void sim_read_process(const struct sim_row *row, struct sim_process *process);
+
+// mig_handles.c
+int sim_mig_gpu(const struct sim_call *call, nvmlDevice_t device);
+nvmlReturn_t sim_mig_attach(struct sim_call *call, nvmlDevice_t device);
+
+// call.c: sim_begin_any takes the handles of MIG devices as well as those of GPUs
 void sim_enter(void);
 void sim_leave(void);
 int sim_started(void);
 void sim_start_count(int step);
 nvmlReturn_t sim_begin_search(struct sim_call **call, const char *function);
 nvmlReturn_t sim_begin(struct sim_call **call, const char *function);
+nvmlReturn_t sim_begin_any(struct sim_call **call, const char *function, nvmlDevice_t device);
 nvmlReturn_t sim_begin_device(struct sim_call **call, const char *function, nvmlDevice_t device);
 nvmlReturn_t sim_open(struct sim_call **call, const char *function);
-nvmlReturn_t sim_select(struct sim_call *call, int gpu);
 nvmlReturn_t sim_end(struct sim_call *call, nvmlReturn_t result);
 nvmlReturn_t sim_stub(const char *function);
 nvmlReturn_t sim_stub_device(const char *function, nvmlDevice_t device);
 nvmlReturn_t sim_privileged(const struct sim_call *call);
 int sim_index(const struct sim_call *call, nvmlDevice_t device);
 nvmlDevice_t sim_handle(int index);
-int sim_driver_branch(const struct sim_call *call);
-
-// load.c: what the GPU does at this moment
-int sim_is_virtual_guest(const struct sim_call *call);
-int sim_mig_enabled(const struct sim_call *call);
-unsigned int sim_utilization(const struct sim_call *call);
-unsigned int sim_board(const struct sim_call *call, const char *key);
-unsigned int sim_power_limit(const struct sim_call *call);
-unsigned int sim_enforced_limit(const struct sim_call *call);
-unsigned int sim_power_usage(const struct sim_call *call);
-unsigned int sim_temperature(const struct sim_call *call);
-unsigned int sim_memory_clocks(const struct sim_call *call, unsigned int *values, unsigned int room);
-unsigned int sim_clock(const struct sim_call *call, nvmlClockType_t type);
-unsigned int sim_clock_step(const struct sim_call *call, unsigned int wanted);
-unsigned long long sim_throttle_reasons(const struct sim_call *call);
 
 // nvlink.c
 int sim_nvlink_between(const struct sim_call *call, const struct sim_table *other_board, int other);
@@ -139,37 +172,12 @@ nvmlReturn_t sim_has_application_clocks(const struct sim_call *call);
 // device.c
 nvmlReturn_t sim_pci_place(const struct sim_table *board, nvmlPciInfo_t *pci);
 
-// model.c: power, clock and speed under load; meter.c: what adds up over time
-struct sim_load {
-    unsigned int graphics_mhz, memory_mhz;
-    double milliwatts;
-    double throughput;             // 1: the board's full speed
-    unsigned long long throttled;  // clock event reasons that come from the load
-};
-void sim_model(const struct sim_call *call, double celsius, struct sim_load *load);
-double sim_celsius_at(const struct sim_call *call, double milliwatts);
-unsigned long long sim_now(const struct sim_call *call);
-void sim_meter_advance(struct sim_call *call);
-int sim_meter_settle(int gpu);
-double sim_meter(const struct sim_call *call, const char *key);
-
-// call.c, mig*.c: handles of MIG devices. sim_begin_any takes them as well as those of GPUs.
-struct sim_process {
-    unsigned int pid;
-    unsigned long long mib;
-    unsigned int gpu_instance, compute_instance;  // 0xFFFFFFFF: none
-};
-nvmlReturn_t sim_begin_any(struct sim_call **call, const char *function, nvmlDevice_t device);
-int sim_mig_gpu(const struct sim_call *call, nvmlDevice_t device);
-nvmlReturn_t sim_mig_attach(struct sim_call *call, nvmlDevice_t device);
+// mig_devices.c
 nvmlReturn_t sim_mig_by_uuid(const char *function, const char *uuid, nvmlDevice_t *device);
 const char *sim_mig_text(const struct sim_call *call, const char *key);
 unsigned int sim_mig_index(const struct sim_call *call);
-unsigned int sim_mig_resetless(const struct sim_call *call);
-unsigned int sim_mig_query_capable(const struct sim_call *call);
 unsigned long long sim_mig_mib(const struct sim_call *call);
 nvmlReturn_t sim_mig_may_sum(const struct sim_call *call);
-void sim_read_process(const struct sim_row *row, struct sim_process *process);
 
 #define SIM_NOTE(call, ...) sim_format((call)->arguments, sizeof((call)->arguments), __VA_ARGS__)
 

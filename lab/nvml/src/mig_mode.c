@@ -6,52 +6,9 @@
 // from Hopper on it takes effect at once and is gone when the driver unloads.
 #include "mig.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #define OUTSIDE(call, key, fallback) sim_get_number(&(call)->gpus[SIM_OUTSIDE], key, fallback)
-
-// How the board does MIG: "none", "reset" or "live".
-static const char *kind(const struct sim_call *call)
-{
-    return sim_get(&call->gpus[SIM_BOARD], "mig", "none");
-}
-
-static int is_live(const struct sim_call *call)
-{
-    return strcmp(kind(call), "live") == 0;
-}
-
-int mig_absent(const struct sim_call *call)
-{
-    return strcmp(kind(call), "none") == 0 || sim_is_virtual_guest(call);
-}
-
-static enum sim_scope home(const struct sim_call *call)
-{
-    return is_live(call) ? SIM_MIG : SIM_PERSISTENT;
-}
-
-// The two fields of nvmlDeviceGetFieldValues about MIG.
-unsigned int sim_mig_resetless(const struct sim_call *call)
-{
-    return !mig_absent(call) && is_live(call);
-}
-
-unsigned int sim_mig_query_capable(const struct sim_call *call)
-{
-    return !mig_absent(call) && OUTSIDE(call, "mig_query_capable", 0) != 0;
-}
-
-int sim_mig_enabled(const struct sim_call *call)
-{
-    return !mig_absent(call) && sim_get_number(&call->gpus[home(call)], "mig_current", 0) != 0;
-}
-
-nvmlReturn_t mig_must_be_on(const struct sim_call *call)
-{
-    return sim_mig_enabled(call) ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
-}
 
 nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t device, unsigned int *currentMode, unsigned int *pendingMode)
 {
@@ -63,7 +20,7 @@ nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t device, unsigned int *currentMode
         result = NVML_ERROR_INVALID_ARGUMENT;
     if (result == NVML_SUCCESS) {
         *currentMode = (unsigned int)sim_mig_enabled(call);
-        *pendingMode = (unsigned int)sim_get_number(&call->gpus[home(call)], "mig_pending", *currentMode);
+        *pendingMode = (unsigned int)sim_get_number(&call->gpus[mig_home(call)], "mig_pending", *currentMode);
     }
     return sim_end(call, result);
 }
@@ -104,7 +61,7 @@ static nvmlReturn_t activate(struct sim_call *call, unsigned int mode)
         return NVML_ERROR_IN_USE;
     if (has_instances(call) && OUTSIDE(call, "mig_off_destroys", 0) == 0)
         return NVML_ERROR_IN_USE;
-    if (!is_live(call)) {
+    if (!mig_is_live(call)) {
         if (OUTSIDE(call, "virtualization", 0) == NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH ||
             OUTSIDE(call, "mig_auto_reset", 1) == 0)
             return NVML_ERROR_RESET_REQUIRED;
@@ -115,7 +72,7 @@ static nvmlReturn_t activate(struct sim_call *call, unsigned int mode)
     drop_instances(call);
     // With MIG on there is no accounting, and it does not come back by itself.
     sim_unset(&call->gpus[SIM_VOLATILE], "accounting_mode");
-    return sim_set_number(&call->gpus[home(call)], "mig_current", mode) ? NVML_SUCCESS : NVML_ERROR_UNKNOWN;
+    return sim_set_number(&call->gpus[mig_home(call)], "mig_current", mode) ? NVML_SUCCESS : NVML_ERROR_UNKNOWN;
 }
 
 nvmlReturn_t nvmlDeviceSetMigMode(nvmlDevice_t device, unsigned int mode, nvmlReturn_t *activationStatus)
@@ -129,7 +86,7 @@ nvmlReturn_t nvmlDeviceSetMigMode(nvmlDevice_t device, unsigned int mode, nvmlRe
         result = sim_privileged(call);
     if (result == NVML_SUCCESS && (mode > NVML_DEVICE_MIG_ENABLE || activationStatus == NULL))
         result = NVML_ERROR_INVALID_ARGUMENT;
-    if (result == NVML_SUCCESS && !sim_set_number(&call->gpus[home(call)], "mig_pending", mode))
+    if (result == NVML_SUCCESS && !sim_set_number(&call->gpus[mig_home(call)], "mig_pending", mode))
         result = NVML_ERROR_UNKNOWN;
     if (result == NVML_SUCCESS)
         *activationStatus = activate(call, mode);
