@@ -250,10 +250,11 @@ def _options(layer: str, merged: Merged, run: dict[str, Any]) -> dict[str, Any]:
 
 def _freeze(merged: Merged) -> str:
     """Why the node must stay as it is, with where that was said; "" where nobody says so."""
-    reason = merged.values.get("node_freeze") or ""
-    if not reason:
+    reason = str(merged.values.get("node_freeze") or "").strip()
+    if reason.lower() in ("", "false", "no", "off"):  # Of -e node_freeze=false comes a text.
         return ""
-    return f"node_freeze ({merged.origins['node_freeze']})" + ("" if reason is True else f": {reason}")
+    said = "" if reason.lower() in ("true", "yes", "on") else f": {reason}"
+    return f"node_freeze ({merged.origins['node_freeze']}){said}"
 
 
 def _origins(layer: str, merged: Merged) -> dict[str, str]:

@@ -65,6 +65,7 @@ options:
   state_dir:
     description:
       - Where owner records, journal and the log of changes are kept.
+      - The unit that applies settings of GPUs again after a boot reads records of the default only.
     type: path
     default: /var/lib/swarm_node
   run_dir:

@@ -22,6 +22,7 @@ description:
   - What a driver refuses to set is unapplied as V(unsupported), and not tried again until another load of it.
 extends_documentation_fragment:
   - swarm.node.reconcile
+  - swarm.node.gpu
   - swarm.node.reconcile.attributes
 author:
   - swarm.node contributors (@swarm-node)
@@ -71,49 +72,12 @@ options:
       - V(true) or V(all), or a list of selectors. These GPUs are brought to the board's defaults for every
         key that nobody asks for otherwise. V(false) resets none. What another owner holds stays.
     type: raw
-  expect:
-    description:
-      - The GPUs this node must have. If it does not, the module fails and changes nothing.
-    type: dict
-    suboptions:
-      gpu:
-        description: The model all GPUs must be, as NVML reports it, with or without C(NVIDIA) before it.
-        type: str
-      count:
-        description: How many there must be at least.
-        type: int
-      uniform:
-        description: Whether all must be of one model.
-        type: bool
-        default: false
   nccl:
     description:
       - Whether C(/etc/nccl.conf) holds what the topology of the node justifies, each line with its reason.
       - A map with C(interfaces), C(devices) (lists of names) and C(settings) (NCCL's variables) decides
         instead or adds to it. A file that is there and not of this collection stays.
     type: raw
-  boot:
-    description:
-      - Whether a unit of this collection on the node applies what is held again after each boot and each
-        load of the driver. It is there only while something is held that would not last.
-    type: bool
-    default: true
-  pynvml_path:
-    description: A directory or wheel on the node that holds the Python module C(pynvml).
-    type: path
-  nvml_library:
-    description: The absolute path of C(libnvidia-ml.so.1), where the dynamic linker does not find it.
-    type: path
-  pynvml_pending:
-    description:
-      - In check mode, whether an earlier task of the same run would have installed C(pynvml). Then its
-        absence is reported in RV(unapplied) and is no failure.
-    type: bool
-    default: false
-  sys_root:
-    description: Where C(/proc), C(/sys) and C(/run) are looked for; for tests and containers.
-    type: path
-    default: /
 requirements:
   - pynvml (Debian package python3-pynvml, or nvidia-ml-py)
 """
@@ -263,6 +227,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.boot.part import with_boot
 from ..module_utils.core.composite import Composite
 from ..module_utils.core.runner import COMMON_ARGUMENTS, run
+from ..module_utils.gpu.arguments import ARGUMENTS as GPU_ARGUMENTS
 from ..module_utils.gpu.layer import GpuLayer, options_from
 from ..module_utils.gpu_topology.nccl_part import nccl_part
 
@@ -276,19 +241,7 @@ ARGUMENTS: dict[str, Any] = {
     "accounting_mode": {"type": "raw"},
     "reset": {"type": "raw"},
     "nccl": {"type": "raw"},
-    "expect": {
-        "type": "dict",
-        "options": {
-            "gpu": {"type": "str"},
-            "count": {"type": "int"},
-            "uniform": {"type": "bool", "default": False},
-        },
-    },
-    "boot": {"type": "bool", "default": True},
-    "pynvml_path": {"type": "path"},
-    "nvml_library": {"type": "path"},
-    "pynvml_pending": {"type": "bool", "default": False},
-    "sys_root": {"type": "path", "default": "/"},
+    **GPU_ARGUMENTS,
 }
 
 

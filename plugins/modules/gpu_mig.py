@@ -21,6 +21,7 @@ description:
   - Reading MIG layouts needs root, in check mode too.
 extends_documentation_fragment:
   - swarm.node.reconcile
+  - swarm.node.gpu
   - swarm.node.reconcile.attributes
 author:
   - swarm.node contributors (@swarm-node)
@@ -48,28 +49,6 @@ options:
       - It has no effect with O(state=absent).
     type: bool
     default: false
-  boot:
-    description:
-      - Whether a unit of this collection on the node applies what is held again after each boot and each
-        load of the driver. It is there only while something is held that would not last.
-    type: bool
-    default: true
-  pynvml_path:
-    description: A directory or wheel on the node that holds the Python module C(pynvml).
-    type: path
-  nvml_library:
-    description: The absolute path of C(libnvidia-ml.so.1), where the dynamic linker does not find it.
-    type: path
-  pynvml_pending:
-    description:
-      - In check mode, whether an earlier task of the same run would have installed C(pynvml). Then its
-        absence is reported in RV(unapplied) and is no failure.
-    type: bool
-    default: false
-  sys_root:
-    description: Where C(/proc), C(/sys) and C(/run) are looked for; for tests and containers.
-    type: path
-    default: /
 requirements:
   - pynvml (Debian package python3-pynvml, or nvidia-ml-py), 11.525 or newer
 """
@@ -213,17 +192,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.boot.part import with_boot
 from ..module_utils.core.composite import Composite
 from ..module_utils.core.runner import COMMON_ARGUMENTS, run
+from ..module_utils.gpu.arguments import ARGUMENTS as GPU_ARGUMENTS
 from ..module_utils.gpu_mig.layer import MigLayer, options_from
 
 ARGUMENTS: dict[str, Any] = {
     "mig": {"type": "raw"},
     "layouts": {"type": "dict"},
     "assert_only": {"type": "bool", "default": False},
-    "boot": {"type": "bool", "default": True},
-    "pynvml_path": {"type": "path"},
-    "nvml_library": {"type": "path"},
-    "pynvml_pending": {"type": "bool", "default": False},
-    "sys_root": {"type": "path", "default": "/"},
+    **GPU_ARGUMENTS,
 }
 
 
@@ -232,8 +208,11 @@ def main() -> None:
     layers: list[MigLayer] = []
 
     def make_layer(params: dict[str, Any]) -> Composite:
-        layers.append(MigLayer(options_from(params, module.check_mode)))
-        return with_boot(layers[0], params)
+        layer = MigLayer(options_from(params, module.check_mode))
+        layers.append(layer)
+        composite = with_boot(layer, params)
+        layer.whole_plan = lambda: composite.planned
+        return composite
 
     try:
         run(module, MigLayer.name, make_layer)

@@ -22,12 +22,13 @@ from ..core.store import Record
 from ..gpu.presence import gpus_on_pci
 from .bundle import bundle
 from .containers import without_gpus_after_reload
+from .kinds import KINDS
 from .owners import Owner, render_owner
 from .paths import OWNERS, PROGRAM, UNITS, links, owner_path, unit_path
 from .plan import KEYS, BootState, needs_reload, plan_boot
 from .port import BootPort
 from .systemd import FORGETFUL, Systemctl
-from .units import texts
+from .units import AFTER, after, texts
 
 PYTHON = "/usr/bin/python3"
 LASTING = ("gpu.ecc",)
@@ -88,10 +89,7 @@ class BootPart:
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
         if self.options.managed:
             return Plan()
-        held = any(
-            name.partition(" ")[0] not in LASTING and claim.applied not in FACTORY
-            for name, claim in self.claims().items()
-        )
+        held = any(_is_volatile(name, claim) for name, claim in self.claims().items())
         return plan_boot(self.options.wanted and held, self.options.owner.name, self.texts, state)
 
     # -- inside
@@ -117,7 +115,9 @@ class BootPart:
         wanted = options.wanted and gpus_on_pci(options.root)
         if options.managed or not (wanted or any(state.files.values())):
             return state
-        units = self.systemctl.show(UNITS)
+        units = self.systemctl.show((*UNITS, *AFTER))
+        behind = after({name: unit.after for name, unit in units.items()})
+        self.texts.update(texts(options.python or interpreter(), behind))
         fresh = any(state.files[unit_path(name)] is None for name in UNITS)
         forgetful = fresh and self.systemctl.version() in FORGETFUL
         known = replace(state, units=units, forgetful=forgetful)
@@ -130,6 +130,12 @@ class BootPart:
             return ""
 
         return without_gpus_after_reload(self.options.root, allowed)
+
+
+def _is_volatile(name: str, claim: Claim) -> bool:
+    """Whether a boot takes away what a claim holds, and the program brings it back."""
+    re_applied = any(kind.owns(name) for kind in KINDS)
+    return re_applied and name.partition(" ")[0] not in LASTING and claim.applied not in FACTORY
 
 
 def with_boot(
@@ -155,7 +161,12 @@ def with_boot(
 
 
 def interpreter() -> str:
-    """The Python that runs this; by its short name where that is the same, which outlives an upgrade."""
+    """The Python that runs this; by its short name where that is the same, which outlives an upgrade.
+
+    A virtual environment is not the same, though it links to the same file: it has modules of its own.
+    """
+    if sys.prefix != sys.base_prefix:
+        return sys.executable
     try:
         same = os.path.samefile(PYTHON, sys.executable)  # noqa: PTH121 (either may be missing)
     except OSError:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 PROGRAM = "/usr/local/lib/swarm_node/swarm_node.pyz"
 OWNERS = "/etc/swarm_node/boot.d"
 """One file per owner whose record is re-applied: <owner>.conf."""
@@ -37,3 +40,11 @@ def links(unit: str) -> list[str]:
 
 def owner_path(owner: str) -> str:
     return f"{OWNERS}/{owner}.conf"
+
+
+def is_masked(root: Path, path: str) -> bool:
+    """Whether a unit's file is a link to /dev/null. `root`: "/" but in tests."""
+    try:
+        return os.readlink(root / path.lstrip("/")) == "/dev/null"  # noqa: PTH115
+    except OSError:
+        return False

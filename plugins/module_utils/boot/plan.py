@@ -71,13 +71,17 @@ def plan_boot(wanted: bool, owner: str, texts: Mapping[str, str], state: BootSta
 
 
 def needs_reload(texts: Mapping[str, str], state: BootState) -> bool:
-    """Whether systemd knows our units otherwise than the files will have them."""
+    """Whether systemd knows our units otherwise than the files will have them.
+
+    Once it knows one of them it may also know of another, named there, that it is not found.
+    """
+    known = state.forgetful or any(state.unit(name).loaded for name in UNITS if name not in state.masked)
     for name in UNITS:
         unit, path = state.unit(name), unit_path(name)
         if name in state.masked or path not in texts:
             continue
         new = state.files.get(path) != texts[path]
-        if unit.stale or (new and (unit.loaded or state.forgetful)):
+        if unit.stale or (new and known):
             return True
     return False
 
@@ -96,9 +100,11 @@ def _installation(texts: Mapping[str, str], state: BootState) -> Plan:
     for name in UNITS:
         if name in state.masked:
             plan.unapplied.append(_masked(name))
+        elif name == TIMER and state.masked:
+            plan.unapplied.append(_idle(state))
         elif links(name):
             _enable(plan, name, state)
-    if TIMER not in state.masked:
+    if not state.masked:
         _start(plan, state)
     return plan
 
@@ -139,6 +145,14 @@ def _start(plan: Plan, state: BootState) -> None:
     if live != "active":
         why = "so that a load of the driver is seen from now on"
         plan.changes.append(Change(RUNNING, live, "active", target=TIMER, why=why))
+
+
+def _idle(state: BootState) -> Unapplied:
+    """systemd starts no timer for a unit that is masked."""
+    masked = ", ".join(sorted(state.masked))
+    return Unapplied(
+        ENABLED, True, "shadowed_by", f"it would start what is masked: {masked}", live=False, target=TIMER
+    )
 
 
 def _masked(name: str) -> Unapplied:

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import NodeError, NotOffered
 from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
-from .paths import OWNERS, PROGRAM, SYSTEMD, UNITS, unit_path
+from .paths import OWNERS, PROGRAM, SYSTEMD, UNITS, is_masked, unit_path
 from .plan import ENABLED, RELOAD, RUNNING
 from .systemd import Systemctl
 
@@ -42,20 +44,15 @@ class BootPort:
             return False
 
     def is_masked(self, path: str) -> bool:
-        try:
-            return str(self._at(path).readlink()) == "/dev/null"
-        except OSError:
-            return False
+        return is_masked(self.root, path)
 
     # -- contract.Port
 
     def apply(self, change: Change) -> None:
         """Raises OSError, NodeError."""
-        if change.key == FILE:
-            self.files.apply(change)
-            self._tidy(change.target)
-        elif change.key == ENABLED:
-            self._link(change, change.after)
+        if change.key in (FILE, ENABLED):
+            with _with_way_out(change):
+                self._apply_file(change)
         elif change.key == RELOAD:
             self._reload()
         elif change.key == RUNNING and change.after == "active":
@@ -95,6 +92,13 @@ class BootPort:
 
     def _at(self, path: str) -> Path:
         return self.root / path.lstrip("/")
+
+    def _apply_file(self, change: Change) -> None:
+        if change.key == ENABLED:
+            self._link(change, change.after)
+            return
+        self.files.apply(change)
+        self._tidy(change.target)
 
     def _link(self, change: Change, enabled: bool) -> None:
         for path in change.data["links"]:
@@ -141,3 +145,17 @@ class BootPort:
         if directory in OURS or directory.startswith(f"{SYSTEMD}/nvidia-"):
             with contextlib.suppress(OSError):
                 self._at(directory).rmdir()
+
+
+@contextlib.contextmanager
+def _with_way_out(change: Change) -> Iterator[None]:
+    """On a node where nothing can be installed the settings can still be made. Raises NodeError, OSError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise NodeError(
+            f"{error}; the unit that re-applies the settings after a boot cannot be put on this node: with "
+            "gpu_boot: false the settings are made without it"
+        ) from error

@@ -8,15 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..core import files
-from ..core.errors import Interrupted, NodeError
+from ..core.errors import NodeError
+from ..core.signals import signals_as_errors
 from .kinds import Places
 from .notify import WARNING, say, tell_status
 from .options import parse
@@ -32,8 +31,10 @@ from .status import (
     MANAGED,
     NOTHING,
     PARTLY,
+    RUNNING,
     UNAVAILABLE,
     UNCHANGED,
+    Stamp,
     Status,
     due,
     new_status,
@@ -43,7 +44,7 @@ from .status import (
 )
 from .words import lines, summary
 
-CODES = {FAILED: 1, PARTLY: 1, UNAVAILABLE: 3, BUSY: 4}
+CODES = {FAILED: 1, PARTLY: 1, RUNNING: 1, UNAVAILABLE: 3, BUSY: 4}
 """Outcome → return code; 0 for the others."""
 
 WORST_FIRST = (UNAVAILABLE, BUSY, FAILED, PARTLY, FROZEN, APPLIED, MANAGED, UNCHANGED, NOTHING)
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.command == "status":
             return _status(options)
-        with _stops() as stops:
+        with signals_as_errors() as stops:
             return _run(options, options.command == "check", lambda: bool(stops))
     except (NodeError, OSError) as error:
         say(str(error), WARNING)
@@ -77,6 +78,8 @@ def _run(options: Namespace, check: bool, stopped: Callable[[], bool]) -> int:
     last, stamp, frozen = read_status(store.run), read_stamp(root), store.frozen()
     why = due(last, stamp, bool(frozen), time.time()) or MANUAL
     places = Places(root, options.state_dir, options.run_dir, check)
+    if not check:
+        _begin(store.run, why, stamp, last)
     done = _owners(root, Run(store, places, frozen, why, stopped))
     outcome = _worst(done)
     code = 1 if check and outcome == APPLIED else CODES.get(outcome, 0)
@@ -88,6 +91,13 @@ def _run(options: Namespace, check: bool, stopped: Callable[[], bool]) -> int:
         tell_status(f"{why}: {said}")
     _tell(status, options.json)
     return code
+
+
+def _begin(run_dir: Path, why: str, stamp: Stamp, last: Status) -> None:
+    """Notes that a run is under way, so that one that is killed counts as an attempt."""
+    begun = {"outcome": RUNNING, "code": CODES[RUNNING], "summary": summary([], RUNNING), "owners": []}
+    with contextlib.suppress(OSError):  # Said in the end; until then the GPUs get their settings.
+        write_status(run_dir, new_status(why, stamp, last, begun))
 
 
 def _owners(root: Path, run: Run) -> list[Done]:
@@ -122,25 +132,6 @@ def _wait_for_driver(root: Path) -> None:
         except OSError:
             return
         time.sleep(0.5)
-
-
-@contextlib.contextmanager
-def _stops() -> Iterator[list[int]]:
-    """SIGTERM, SIGHUP and SIGINT end what is under way as an error that is undone; only the first counts."""
-    caught: list[int] = []
-
-    def raise_once(number: int, frame: Any) -> None:
-        if not caught:
-            caught.append(number)
-            raise Interrupted(f"stopped by {signal.Signals(number).name}")
-
-    names = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    old = {number: signal.signal(number, raise_once) for number in names}
-    try:
-        yield caught
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 # -- what is said

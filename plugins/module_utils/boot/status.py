@@ -20,11 +20,20 @@ from .paths import STATUS
 APPLIED, UNCHANGED, NOTHING = "applied", "unchanged", "nothing"
 FROZEN, MANAGED = "frozen", "managed"
 PARTLY, FAILED, UNAVAILABLE, BUSY = "partly", "failed", "unavailable", "busy"
-TRY_AGAIN = (PARTLY, FAILED, UNAVAILABLE, BUSY)
+RUNNING = "running"
+"""Stands in the file while a run is under way, and after one that was killed: a driver may not answer."""
+
+TRY_AGAIN = (PARTLY, FAILED, UNAVAILABLE, BUSY, RUNNING)
 """Outcomes after which the watch tries again, at growing distances."""
 
 FIRST_RETRY, LAST_RETRY = 60.0, 3600.0
 """Seconds between a run that did not do all and the next."""
+
+START_LIMIT, STOP_LIMIT = 180, 30
+"""Seconds after which systemd stops a run, and after which it kills one that does not stop."""
+
+LONGEST_RUN = START_LIMIT + 2 * STOP_LIMIT
+"""Seconds after which a boot goes on whatever becomes of a run: systemd waits once more for one it killed."""
 
 DAEMON = "run/nvidia-persistenced/nvidia-persistenced.pid"
 
@@ -97,6 +106,8 @@ def due(status: Mapping[str, Any], stamp: Stamp, frozen: bool, clock: float) -> 
         return ""
     attempts = _number(status.get("attempts"))
     wait = min(FIRST_RETRY * 2.0 ** min(attempts - 1, 10), LAST_RETRY)
+    if status.get("outcome") == RUNNING:
+        wait = max(wait, float(LONGEST_RUN))
     passed = clock - float(_number(status.get("clock")))
     return f"attempt {attempts + 1}" if passed >= wait or passed < 0 else ""
 

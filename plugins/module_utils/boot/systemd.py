@@ -13,18 +13,22 @@ from dataclasses import dataclass
 
 from ..core.errors import NodeError
 
-SHOWN = ("Id", "LoadState", "ActiveState", "NeedDaemonReload")
+SHOWN = ("Id", "LoadState", "ActiveState", "NeedDaemonReload", "After")
 FORGETFUL = range(243, 247)
 """Versions of systemd that do not find a unit file made after their last daemon-reload."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """As systemctl shows it: load `loaded`, `not-found`, `masked`; active `active`, `inactive`, `failed`."""
+    """As systemctl shows it: load `loaded`, `not-found`, `masked`; active `active`, `inactive`, `failed`.
+
+    after: units that it waits for, if both are started
+    """
 
     load: str = "not-found"
     active: str = "inactive"
     stale: bool = False
+    after: tuple[str, ...] = ()
 
     @property
     def loaded(self) -> bool:
@@ -50,6 +54,7 @@ class Systemctl:
                     values.get("LoadState", ""),
                     values.get("ActiveState", ""),
                     values.get("NeedDaemonReload") == "yes",
+                    tuple(values.get("After", "").split()),
                 )
         return found
 

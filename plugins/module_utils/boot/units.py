@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from .marking import marked
 from .paths import OWNERS, PROGRAM, SERVICE, TIMER, UDEV_RULE, WANTED_BY, WATCH, unit_path
+from .status import START_LIMIT, STOP_LIMIT
 
 AFTER = (
     "systemd-modules-load.service",
@@ -15,7 +18,6 @@ AFTER = (
     "nvidia-fabricmanager.service",
     "nvidia-mig-manager.service",
     "nvidia-dcgm.service",
-    "dcgm.service",
 )
 """What loads the driver, sets GPUs up, or is a manager that the program has to see."""
 
@@ -32,10 +34,7 @@ BEFORE = (
     "rke2-server.service",
     "rke2-agent.service",
 )
-"""What starts work on GPUs. Ordering only: none of these waits longer than START_LIMIT."""
-
-START_LIMIT = 180
-"""Seconds after which a run is stopped and the boot goes on."""
+"""What starts work on GPUs. Ordering only: none of these waits longer than LONGEST_RUN."""
 
 EVERY = 60
 """Seconds between two looks at whether the driver was loaded anew."""
@@ -48,11 +47,11 @@ ConditionDirectoryNotEmpty={OWNERS}
 # DevicePolicy, PrivateDevices and ProtectClock would close /dev/nvidia*, ProtectKernelModules and a read-only
 # /sys or /proc would keep the driver from being loaded by NVML's first call. With ProtectControlGroups
 # systemd 252 shows the boot id of the machine underneath where a container has one of its own.
+# NoNewPrivileges takes nothing from root, and may keep SELinux from giving nvidia-modprobe and modprobe,
+# which NVML's first call runs, the domains they need. PrivateTmp would need /tmp to be mounted.
 _HARDENING = """\
-NoNewPrivileges=yes
 ProtectSystem=full
 ProtectHome=read-only
-PrivateTmp=yes
 ProtectHostname=yes
 LockPersonality=yes
 RestrictRealtime=yes
@@ -62,22 +61,33 @@ UMask=0022
 """
 
 
-def texts(python: str) -> dict[str, str]:
-    """Path → text of every file that all owners share, but the program. `python`: the node's interpreter."""
+def after(waits: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """AFTER without the units that wait for one of BEFORE (DCGM in a container): that would be a cycle.
+
+    waits: unit → units that it waits for
+    """
+    return tuple(name for name in AFTER if not set(waits.get(name, ())) & set(BEFORE))
+
+
+def texts(python: str, behind: Sequence[str] = AFTER) -> dict[str, str]:
+    """Path → text of every file that all owners share, but the program.
+
+    python: the node's interpreter; behind: what the service waits for
+    """
     return {
-        unit_path(SERVICE): marked(_service(python)),
+        unit_path(SERVICE): marked(_service(python, behind)),
         unit_path(WATCH): marked(_watch(python)),
         unit_path(TIMER): marked(_timer()),
         UDEV_RULE: marked(_udev_rule()),
     }
 
 
-def _service(python: str) -> str:
+def _service(python: str, behind: Sequence[str]) -> str:
     return f"""\
 [Unit]
 Description=Re-apply the GPU settings that swarm.node holds on record
 Documentation=file:{PROGRAM}
-After={" ".join(AFTER)}
+After={" ".join(behind)}
 Before={" ".join(BEFORE)}
 {_GUARDS}
 [Service]
@@ -86,7 +96,7 @@ NotifyAccess=main
 SyslogIdentifier=swarm-node-gpu
 ExecStart={python} -I {PROGRAM} reapply
 TimeoutStartSec={START_LIMIT}
-TimeoutStopSec=60
+TimeoutStopSec={STOP_LIMIT}
 {_HARDENING}
 [Install]
 WantedBy={" ".join(WANTED_BY[SERVICE])}

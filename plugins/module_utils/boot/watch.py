@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core.store import Store
 from .options import parse
-from .paths import SERVICE
+from .paths import SERVICE, is_masked, unit_path
 from .status import due, read_stamp, read_status
 
 
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     stamp = read_stamp(Path(options.root))
     if stamp.module is None:
         return 0  # Nothing has settings; the next load of the driver is seen by its inode.
+    if is_masked(Path(options.root), unit_path(SERVICE)):
+        return 0  # Somebody's decision: to fail every minute would not change it.
     try:
         why = due(read_status(store.run), stamp, bool(store.frozen()), time.time())
         if not why:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from .notify import NOTICE, WARNING
 from .reapply import Done
-from .status import BUSY, FROZEN, MANAGED, NOTHING, TRY_AGAIN, UNAVAILABLE, UNCHANGED, Status
+from .status import BUSY, FROZEN, MANAGED, NOTHING, RUNNING, TRY_AGAIN, UNAVAILABLE, UNCHANGED, Status
 
 
 def summary(done: Sequence[Done], outcome: str, check: bool = False) -> str:
@@ -23,6 +23,7 @@ def summary(done: Sequence[Done], outcome: str, check: bool = False) -> str:
         UNCHANGED: "every GPU has what is on record",
         FROZEN: f"frozen, nothing done: {details}",
         MANAGED: f"nothing done: {details}",
+        RUNNING: "a run has begun, and has not come to its end",
         UNAVAILABLE: f"the GPUs cannot be asked: {details}",
         BUSY: f"not done: {details}",
     }.get(outcome)

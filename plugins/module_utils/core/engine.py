@@ -11,8 +11,7 @@ journal makes the next run say so and converge.
 from __future__ import annotations
 
 from .contract import Layer, Outcome, Request
-from .model import DISRUPTIONS, Change
-from .repairs import as_interrupted, check_layer, leave_as_is, plan_repairs
+from .repairs import as_interrupted, check_layer, leave_as_is, plan_repairs, withhold_too_much
 from .store import Store
 from .transaction import Transaction
 
@@ -40,20 +39,10 @@ def _planned(layer: Layer, store: Store, request: Request) -> Outcome:
     if interrupted is not None:
         record = as_interrupted(record, interrupted, layer.port.readback)
     plan = layer.plan(state, record, store.other_claims(request.owner))
-    for change in [item for item in plan.changes if _too_much(item, request.max_disruption)]:
-        plan.withhold(
-            change,
-            "needs_more_disruption",
-            f"needs {change.disruption}, allowed is {request.max_disruption} (node_max_disruption)",
-            record.claims,
-        )
+    withhold_too_much(plan, record, request.max_disruption)
     if request.managed_by or request.frozen:
         reason = "managed_by" if request.managed_by else "frozen"
         leave_as_is(plan, record, reason, request.managed_by or request.frozen)
     else:
         plan_repairs(plan, store, record, interrupted)
     return Outcome(layer.name, request.owner, plan, interrupted=interrupted)
-
-
-def _too_much(change: Change, allowed: str) -> bool:
-    return DISRUPTIONS.index(change.disruption) > DISRUPTIONS.index(allowed)

@@ -23,6 +23,8 @@ class Change:
     `data` is for the port alone (whole file contents, for example); it goes into the
     journal, never into a result.
     `implied` changes happen as a side effect of another write; only their undo is our doing.
+    `relies_on`: names of changes; if any of them is left out, so is this one, for it would undo what stays.
+    `serves`: names of changes; if all of them are left out, so is this one, as nothing needs it any more.
     """
 
     key: str
@@ -40,7 +42,14 @@ class Change:
     claim: str = ""
     required: bool = False
     implied: bool = False
+    relies_on: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The key with its target, as `Plan.before` and `Plan.after` name it."""
+        return f"{self.key} {self.target}".strip()
 
     def as_result(self) -> dict[str, Any]:
         """The public shape, for results and the plan's digest."""
@@ -142,12 +151,25 @@ class Plan:
             else:
                 mine.extend(theirs)
 
+    def drop_changes(self) -> None:
+        """Makes it the plan of a run that changes nothing; what is unapplied stays said."""
+        for change in list(self.changes):
+            self.take_out(change)
+
+    def take_out(self, change: Change) -> None:
+        """Takes a change out of the plan and says nothing; its claim is the caller's matter."""
+        self.changes.remove(change)
+        if change.name in self.after:
+            self.after[change.name] = change.before
+        if change.when != "now":
+            mine = (change.key, change.target)
+            self.pending = [item for item in self.pending if (item["key"], item["target"]) != mine]
+        # What the change would have put an end to.
+        self.pending += change.data.get("waiting", [])
+
     def withhold(self, change: Change, reason: str, detail: str, known: dict[str, Claim]) -> None:
         """Takes a change out of the plan and says why; its claim falls back to what it was."""
-        self.changes.remove(change)
-        self.pending = [
-            item for item in self.pending if (item["key"], item["target"]) != (change.key, change.target)
-        ]
+        self.take_out(change)
         self.unapplied.append(
             Unapplied(
                 key=change.key,
@@ -162,9 +184,6 @@ class Plan:
                 origin=change.origin,
             )
         )
-        name = f"{change.key} {change.target}".strip()
-        if name in self.after:
-            self.after[name] = change.before
         if change.claim in known:
             self.claims[change.claim] = known[change.claim]
         else:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import NodeError
-from .model import Change, Claim, Plan
+from .model import DISRUPTIONS, Change, Claim, Plan
 from .store import Record, Store
 
 FILES = ("file", "record", "journal")
@@ -68,17 +68,50 @@ def as_interrupted(
     return found
 
 
+def withhold_too_much(plan: Plan, record: Record, allowed: str) -> None:
+    """Takes out what disturbs more than is allowed, and what makes no sense without it."""
+    before = list(plan.changes)
+    for change in before:
+        if DISRUPTIONS.index(change.disruption) > DISRUPTIONS.index(allowed):
+            detail = f"needs {change.disruption}, allowed is {allowed} (node_max_disruption)"
+            plan.withhold(change, "needs_more_disruption", detail, record.claims)
+    left_out = {change.name: change for change in before if change not in plan.changes}
+    for change in list(plan.changes):
+        first = next((left_out[name] for name in change.relies_on if name in left_out), None)
+        if first:
+            detail = f"it would take away {first.label}, which needs {first.disruption}, allowed is {allowed}"
+            plan.withhold(change, "needs_more_disruption", detail, record.claims)
+        elif change.serves and all(name in left_out for name in change.serves):
+            _not_needed(plan, change, record)
+    if left_out and not plan.changes and plan.claims != record.claims:
+        plan.changes.append(
+            Change(
+                "record",
+                "out of date",
+                "brought up to date",
+                undo="none",
+                why="nothing may be set now, but what this owner holds is not what the record says",
+            )
+        )
+
+
+def _not_needed(plan: Plan, change: Change, record: Record) -> None:
+    """A change that nobody asked for by itself: nothing is unapplied without it."""
+    plan.take_out(change)
+    if change.claim in record.claims:
+        plan.claims[change.claim] = record.claims[change.claim]
+    else:
+        plan.claims.pop(change.claim, None)
+
+
 def leave_as_is(plan: Plan, record: Record, reason: str, detail: str) -> None:
     """Nothing is changed: the layer is somebody else's (`managed_by`), or the node is frozen (`frozen`)."""
     for change in list(plan.changes):
         # What is given back has no claim any more, and is somebody's setting all the same.
-        if change.claim or change.key not in FILES:
+        if change.claim or not (change.key in FILES or change.data.get("bookkeeping")):
             plan.withhold(change, reason, detail, record.claims)
             continue
-        plan.changes.remove(change)
-        name = f"{change.key} {change.target}".strip()
-        if name in plan.after:
-            plan.after[name] = change.before
+        plan.take_out(change)
 
 
 def plan_repairs(plan: Plan, store: Store, record: Record, interrupted: dict[str, Any] | None) -> None:
@@ -99,10 +132,10 @@ def plan_repairs(plan: Plan, store: Store, record: Record, interrupted: dict[str
         plan.changes.append(
             Change(
                 "journal",
-                f"unfinished since {started}",
+                "unfinished",
                 None,
                 target=str(store.journal_path(record.owner)),
                 undo="none",
-                why="an earlier run was cut off",
+                why=f"a run started at {started} was cut off",
             )
         )

@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from .contract import Layer, Outcome, Request
 from .engine import reconcile
-from .errors import BindError, Interrupted, NodeError, TransactionFailed
+from .errors import BindError, NodeError, TransactionFailed
 from .model import Plan
+from .signals import signals_as_errors
 from .store import RUN_DIR, STATE_DIR, Store
 
 COMMON_ARGUMENTS: dict[str, Any] = {
@@ -62,7 +61,7 @@ def run(module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, 
     store = Store(params["state_dir"], params["run_dir"])
     failure = {"layer": layer_name, "owner": params["owner"] or layer_name}
     try:
-        with _signals_as_errors():
+        with signals_as_errors():
             layer = make_layer(params)
             request = Request(
                 owner=params["owner"] or layer.name,
@@ -96,6 +95,9 @@ def run(module: AnsibleModule, layer_name: str, make_layer: Callable[[dict[str, 
 
 
 def _answer(module: AnsibleModule, outcome: Outcome) -> None:
+    missing = outcome.missing_required
+    if missing:
+        outcome.plan.drop_changes()
     result = outcome.as_result()
     result["diff"] = diff_of(outcome)
     if outcome.plan.unapplied:
@@ -103,10 +105,8 @@ def _answer(module: AnsibleModule, outcome: Outcome) -> None:
     for note in outcome.plan.notes:
         if note.startswith(("a run started", "the owner record")):
             module.warn(note)
-    missing = outcome.missing_required
     if missing:
         names = ", ".join(f"{wish.key}{_on(wish)} ({wish.reason}: {wish.detail})" for wish in missing)
-        result.update(changed=False, changes=[])
         module.fail_json(
             msg=f"required settings cannot be applied, so nothing was changed: {names}",
             failure_kind="required",
@@ -182,25 +182,3 @@ def _manager(layer: Layer, manage: str) -> str:
 def _nothing(layer: str, owner: str) -> dict[str, Any]:
     outcome = Outcome(layer, owner, Plan())
     return {**outcome.as_result(), "diff": diff_of(outcome)}
-
-
-@contextlib.contextmanager
-def _signals_as_errors() -> Iterator[None]:
-    """SIGTERM, SIGHUP and SIGINT become one exception, so that the transaction undoes itself.
-
-    Only the first counts: a second one must not cut the undoing short.
-    """
-    caught: list[int] = []
-
-    def raise_once(number: int, frame: Any) -> None:
-        if not caught:
-            caught.append(number)
-            raise Interrupted(f"stopped by {signal.Signals(number).name}")
-
-    names = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    old = {number: signal.signal(number, raise_once) for number in names}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

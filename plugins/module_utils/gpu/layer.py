@@ -17,13 +17,13 @@ from ..core.model import Plan
 from ..core.store import Record
 from .lost import attention, leave_out, with_addresses
 from .managers import find_manager, persistence_daemon_holds
-from .memory import LockMemory, locked
+from .memory import LOCK_MEMORY, LockMemory, locked
 from .nvml import BindingMissing, Nvml
 from .plan import plan_gpus, plan_pending
 from .port import GpuPort
 from .presence import driver_load, gpus_on_pci
 from .reading import read_gpus
-from .settings import Expect, Wish, parse_wishes
+from .settings import SETTINGS, Expect, Wish, parse_wishes
 from .state import NodeState
 
 NEEDS_ROOT = "changing settings of GPUs needs root on the node: run the task with become: true"
@@ -69,7 +69,7 @@ class GpuLayer:
 
     def owns(self, key: str) -> bool:
         """Whether a claim or a change is about a setting, and not about what else this owner holds."""
-        return key.startswith("gpu.")
+        return key.partition(" ")[0] in (*SETTINGS, LOCK_MEMORY)
 
     def read(self) -> NodeState:
         """Raises NvmlError."""
@@ -120,7 +120,8 @@ class GpuLayer:
         if options.absent and not state.pci:
             return plan_gpus({}, None, state, record, {}, True)
         wanted = bool(options.wishes or options.expect or record.claims)
-        if wanted and (state.pci or options.expect):
+        expected_some = options.expect is not None and options.expect.count != 0
+        if wanted and (state.pci or expected_some):
             seen = (
                 f"{len(state.pci)} on the PCI bus: {', '.join(state.pci)}"
                 if state.pci
@@ -156,8 +157,8 @@ def options_from(params: Mapping[str, Any], check: bool) -> GpuOptions:
 
 def expect_from(raw: Mapping[str, Any] | None, origins: Mapping[str, str]) -> Expect | None:
     """Raises BindError for a count below 0."""
-    if not raw:
-        return None
+    if not raw or (raw["gpu"], raw["count"], raw["uniform"]) == (None, None, False):
+        return None  # An empty map in the inventory takes a group's expectation back.
     origin = origins.get("expect", "")
     if raw["count"] is not None and raw["count"] < 0:
         raise BindError([Problem("node_expect", raw["count"], "a count of 0 or more", origin)])

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..core.model import Change, Plan, Unapplied
 from .health import WARNING, Entry, Health, attention_of, entry, most_links
 from .memory import LOCK_MEMORY
+from .modes import DEFAULT
 from .selectors import INDEX, MODEL, PCI, SPECIFICITY, UUID, Rule, Selector, missing
 from .settings import Wish
 from .state import LostGpu, NodeState
@@ -47,7 +48,11 @@ def leave_out(plan: Plan, wishes: Mapping[str, Wish], state: NodeState, absent: 
     """
     for gpu in state.lost:
         held = [name for name in plan.claims if gpu.uuid and name.endswith(f" {gpu.uuid}")]
-        left = [_unapplied(wish, raw, gpu) for wish in wishes.values() for raw in _asked(wish, gpu, state)]
+        left = [
+            _unapplied(wish, raw, gpu, origin)
+            for wish in wishes.values()
+            for raw, origin in _asked(wish, gpu, state)
+        ]
         plan.unapplied += left
         for wish in left:
             name = f"{wish.key} {wish.target}"
@@ -84,16 +89,19 @@ def _links_by_model(state: NodeState) -> dict[str, int]:
     return {name: most_links(healths) for name, healths in models.items()}
 
 
-def _asked(wish: Wish, gpu: LostGpu, state: NodeState) -> list[object]:
-    """What the wish asks of this GPU: one value, the whole wish where that is not certain, or nothing."""
+def _asked(wish: Wish, gpu: LostGpu, state: NodeState) -> list[tuple[object, str]]:
+    """(what is asked of this GPU, by whom): one value, the whole wish where it is uncertain, or nothing."""
     possible = [rule for rule in wish.rules if _may_mean(rule.selector, gpu, state)]
+    if not possible:
+        reset = any(_may_mean(rule.selector, gpu, state) for rule in wish.reset)
+        return [(DEFAULT, wish.reset_origin)] if reset else []
     if all(rule.quantity is None for rule in possible):
         return []
     level = max(SPECIFICITY[rule.selector.kind] for rule in possible)
     best = [rule for rule in possible if SPECIFICITY[rule.selector.kind] == level]
     if not all(_means(rule.selector, gpu, state) for rule in best):
-        return [wish.raw]
-    return [] if best[0].quantity is None else [best[0].raw]
+        return [(wish.raw, wish.origin)]
+    return [] if best[0].quantity is None else [(best[0].raw, wish.origin)]
 
 
 def _means(selector: Selector, gpu: LostGpu, state: NodeState) -> bool:
@@ -112,7 +120,7 @@ def _may_mean(selector: Selector, gpu: LostGpu, state: NodeState) -> bool:
     return unknown and not any(selector.matches(*identity) for identity in others)
 
 
-def _unapplied(wish: Wish, raw: object, gpu: LostGpu) -> Unapplied:
+def _unapplied(wish: Wish, raw: object, gpu: LostGpu, origin: str) -> Unapplied:
     return Unapplied(
         key=wish.setting.key,
         wanted=raw,
@@ -120,7 +128,7 @@ def _unapplied(wish: Wish, raw: object, gpu: LostGpu) -> Unapplied:
         detail=gpu.why,
         target=gpu.target,
         target_name=gpu.label,
-        origin=wish.origin,  # never `required`: the host fails as degraded, the others have their new state
+        origin=origin,  # never `required`: the host fails as degraded, the others have their new state
     )
 
 
@@ -134,7 +142,7 @@ def _strays(plan: Plan, wishes: Mapping[str, Wish], state: NodeState) -> None:
         if any(rule.selector.kind == INDEX and rule.quantity is not None for rule in wish.rules):
             note = f"{wish.setting.variable}: indexes count the GPUs that NVML sees, without {where}"
             plan.notes.append(note)
-        for rule in wish.rules:
+        for rule in (*wish.rules, *wish.reset):
             if rule.quantity is None or rule.selector not in missing([rule], known):
                 continue
             if any(_may_mean(rule.selector, gpu, state) for gpu in state.lost):
@@ -174,6 +182,7 @@ def _forget_locks(plan: Plan, state: NodeState) -> None:
             verify="accepted",
             undo="none",
             why="a GPU that comes back has lost its clock locks, and cannot be asked for them",
+            data={"bookkeeping": True},
         )
         for uuid in state.locked
         if not state.gpu(uuid)

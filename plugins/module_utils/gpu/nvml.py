@@ -103,6 +103,12 @@ class Nvml:
             raise _translated("nvmlInit", error) from error
         self._open = True
 
+    def reopen(self) -> None:
+        """Ends the session and begins another; one that never was stays so. Raises as `open`."""
+        if self._open:
+            self.close()
+            self.open()
+
     def close(self) -> None:
         """Ends the session, as the end of the process would. An error while ending it is none."""
         if not self._open or self._binding is None:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..core.errors import Problem
+from ..core.model import Change
 from .resolve import Others, Want, claim_name, needs_persistence, others_on, unsupported
-from .settings import PERSISTENCE
+from .settings import PERSISTENCE, VOLATILE
 from .state import Gpu
 
 DAEMON = "nvidia-persistenced holds the GPU"
@@ -51,6 +52,24 @@ def settle(gpu: Gpu, wishes: Mapping[str, Want], others: Others, ours: bool) -> 
     if volatile and PERSISTENCE not in found.wants and (not gpu.live(PERSISTENCE) or ours):
         found.wants[PERSISTENCE] = needs_persistence(gpu, volatile)
     return found
+
+
+def tied_to_persistence(changes: Iterable[Change], gpu: Gpu, wants: Collection[Want]) -> None:
+    """Notes at persistence's change which others it stands or falls with.
+
+    Turned off, it takes away what is not given back yet. Turned on for others alone, it is of no use without.
+    """
+    mine = [change for change in changes if change.target == gpu.uuid]
+    volatile = {change.name for change in mine if change.key in VOLATILE}
+    implied = any(want.implied for want in wants)
+    needed_by = tuple(want.name for want in wants if want.volatile)
+    for change in mine:
+        if change.key != PERSISTENCE:
+            continue
+        if not change.after:
+            change.relies_on = tuple(sorted(volatile))
+        elif implied and volatile.issuperset(needed_by):
+            change.serves = needed_by
 
 
 def lost_without(gpu: Gpu) -> str:

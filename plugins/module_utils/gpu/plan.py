@@ -13,12 +13,11 @@ from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import Record
 from .checks import expect_problems, idle_notes, merged, target_problems
 from .effects import effect, with_words
-from .modes import refusal_name, waiting
-from .persistence import DAEMON, LEGACY, lost_without, settle
-from .quantity import UNLOCKED
-from .recorded import without_reset_locks
-from .release import Release, release
-from .resolve import Others, Want, claim_name, others_on, remark, resolve, unapplied, unsupported
+from .modes import waiting
+from .persistence import DAEMON, LEGACY, lost_without, settle, tied_to_persistence
+from .recorded import record_change, without_reset_locks
+from .release import Release, is_stuck, release, stuck
+from .resolve import Others, Want, claim_name, others_on, remark, resolve, unapplied
 from .settings import ECC, LOCKS, PERSISTENCE, SETTINGS, VOLATILE, Expect, Wish
 from .state import Gpu, NodeState
 
@@ -69,11 +68,13 @@ class _Planner:
         self.others = others
         self.plan = Plan()
         self.problems: list[Problem] = []
+        self.labels: dict[str, str] = {}
         self.order: list[tuple[int, int, Change]] = []
 
     def gpu(self, gpu: Gpu, wishes: Mapping[str, Wish]) -> None:
         wants: dict[str, Want] = {}
         refused: set[str] = set()
+        self.labels[gpu.uuid] = gpu.label
         for key, wish in wishes.items():
             found = resolve(wish, gpu)
             if isinstance(found, Want):
@@ -91,6 +92,19 @@ class _Planner:
         for key in SETTINGS:
             if key not in wants and key not in refused:
                 self._release(gpu, key, wants)
+        tied_to_persistence([change for _phase, _index, change in self.order], gpu, wants.values())
+        self._waiting(gpu)
+
+    def _waiting(self, gpu: Gpu) -> None:
+        """An ECC mode that waits, whoever set it, is pending, unless a change puts an end to that."""
+        if gpu.ecc_current == gpu.ecc_pending:
+            return
+        entry = waiting(ECC, gpu.uuid, gpu.label, gpu.ecc_current, gpu.ecc_pending)
+        for _phase, _index, change in self.order:
+            if (change.key, change.target) == (ECC, gpu.uuid):
+                change.data["waiting"] = [entry]
+                return
+        self.plan.pending.append(entry)
 
     def _settled(
         self, gpu: Gpu, wants: dict[str, Want], wishes: Mapping[str, Wish], refused: set[str]
@@ -137,9 +151,9 @@ class _Planner:
             self._change(want, live, want.name)
         # What holds already is claimed, too, if it would not survive a reboot: records say what is set again.
         if live != want.after or claim or want.after != gpu.after_reboot(setting.key):
-            self.plan.claims[want.name] = Claim(claim.first_seen if claim else live, want.after)
-        if setting.key == ECC and live == want.after != gpu.ecc_current:
-            self.plan.pending.append(waiting(ECC, gpu.uuid, gpu.label, gpu.ecc_current, want.after))
+            # What a damaged record held may be our own doing: the value seen first is not known.
+            first = claim.first_seen if claim else None if self.record.damaged else live
+            self.plan.claims[want.name] = Claim(first, want.after)
         note = remark(want)
         if note:
             self.plan.notes.append(note)
@@ -191,35 +205,20 @@ class _Planner:
         claim = self.record.claims.get(name)
         if claim is None:
             return
-        refused = refusal_name(key, claim.first_seen) in gpu.refusals
-        if refused and gpu.live(key) == claim.applied != claim.first_seen:
-            self._stuck(gpu, key, claim)
+        self.plan.before[name] = self.plan.after[name] = gpu.live(key)
+        if is_stuck(gpu, key, claim):
+            self.plan.claims[name] = claim
+            self.plan.unapplied.append(stuck(gpu, key, claim))
             return
         lasts = gpu.live(PERSISTENCE) is not False and not self._goes_off(gpu, wants)
         found = release(Release(gpu, key, claim, lasts, others_on(gpu, self.others)))
-        self.plan.before[name] = self.plan.after[name] = gpu.live(key)
         if found.change:
             self.plan.after[name] = found.change.after
             self._add(found.change, gpu)
+        elif key in VOLATILE and not lasts and gpu.live(key) not in (None, gpu.default(key)):
+            self.plan.after[name] = None  # Somebody else's, and it goes when persistence does.
         if found.note:
             self.plan.notes.append(found.note)
-
-    def _stuck(self, gpu: Gpu, key: str, claim: Claim) -> None:
-        """What the driver refuses to give back stays on record, for another load of the driver."""
-        name = claim_name(key, gpu.uuid)
-        self.plan.claims[name] = claim
-        self.plan.before[name] = self.plan.after[name] = claim.applied
-        self.plan.unapplied.append(
-            Unapplied(
-                key=key,
-                wanted=UNLOCKED if key in LOCKS else claim.first_seen,
-                reason="unsupported",
-                detail=f"no longer asked for, but {unsupported(key, gpu, claim.first_seen)}",
-                live=claim.applied,
-                target=gpu.uuid,
-                target_name=gpu.label,
-            )
-        )
 
     def _goes_off(self, gpu: Gpu, wants: Mapping[str, Want]) -> bool:
         """Whether persistence will be off in the end."""
@@ -267,7 +266,7 @@ class _Planner:
         plan = self.plan
         plan.changes = [change for _phase, _index, change in sorted(self.order, key=lambda item: item[:2])]
         if not plan.changes and plan.claims != self.record.claims:
-            plan.changes.append(_record_change(self.record.claims, plan.claims))
+            plan.changes.append(record_change(self.record.claims, plan.claims, self.labels))
         return plan
 
     def _keep_claim(self, name: str) -> None:
@@ -282,18 +281,3 @@ class _Planner:
         if change.when == "reboot":
             live = gpu.ecc_current if change.key == ECC else change.before
             self.plan.pending.append(waiting(change.key, gpu.uuid, gpu.label, live, change.after))
-
-
-def _record_change(old: Mapping[str, Claim], new: Mapping[str, Claim]) -> Change:
-    """Nothing to do on a GPU, but the record is not what it should be."""
-    names = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
-    gone = all(name not in new for name in names)
-    return Change(
-        "record",
-        f"holds {', '.join(names)}",
-        "released" if gone else "brought up to date",
-        undo="none",
-        why="no longer asked for, and nothing to put back"
-        if gone
-        else "the GPU has this value already; on record is what would have to be set again",
-    )

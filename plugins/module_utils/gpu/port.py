@@ -78,8 +78,7 @@ class GpuPort:
 
     def reopen(self) -> None:
         """Ends the session and begins another; without persistence the GPU is torn down in between."""
-        self.nvml.close()
-        self.nvml.open()
+        self.nvml.reopen()
 
     def readback(self, change: Change) -> Any:
         """The live value; for a lock what is remembered of it. Raises TargetLost, NvmlError."""

@@ -46,7 +46,8 @@ def driver_load(root: Path) -> DriverLoad:
 def bus_address(bus_id: str) -> str:
     """NVML's `00000000:5D:00.0` as sysfs writes it: `0000:5d:00.0`."""
     domain, colon, rest = bus_id.lower().partition(":")
-    return f"{domain[-4:].rjust(4, '0')}:{rest}" if colon else bus_id.lower()
+    # Not the last four digits: bridges such as VMD have domains from 10000 on.
+    return f"{domain.lstrip('0').rjust(4, '0')}:{rest}" if colon else bus_id.lower()
 
 
 def _is_gpu(device: Path) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.errors import BindError, Problem
-from ..core.model import Claim
+from ..core.model import Change, Claim
 from .modes import parse_compute_mode
 from .quantity import UNLOCKED, Bound, Clocks, Power
-from .resolve import claim_name
+from .resolve import claim_name, unsupported
 from .selectors import Rule, Selector, parse_selector
 from .settings import ACCOUNTING, COMPUTE, LOCKS, POWER, SETTINGS, Wish
 from .state import Gpu
@@ -53,9 +53,29 @@ def without_reset_locks(gpu: Gpu, claims: Mapping[str, Claim]) -> Gpu:
     for key in (POWER, ACCOUNTING):
         claim = claims.get(claim_name(key, gpu.uuid))
         default = gpu.default(key)
+        if claim is not None and unsupported(key, gpu):
+            continue  # It cannot be set again, and would tell of a reset for ever.
         if claim is not None and gpu.live(key) == default and claim.applied not in (None, default):
             return replace(gpu, locks={name: lock for name, lock in gpu.locks.items() if lock == UNLOCKED})
     return gpu
+
+
+def record_change(old: Mapping[str, Claim], new: Mapping[str, Claim], labels: Mapping[str, str]) -> Change:
+    """Nothing to do on a GPU, but the record is not what it should be. `labels`: UUID → the GPU's name."""
+    names = sorted(name for name in {**old, **new} if old.get(name) != new.get(name))
+    gone = all(name not in new for name in names)
+    # Labels, not UUIDs: plans of identical nodes have one digest.
+    parts = [name.partition(" ") for name in names]
+    shown = sorted(f"{key} ({labels.get(uuid, uuid)})" for key, _space, uuid in parts)
+    return Change(
+        "record",
+        f"holds {', '.join(shown)}",
+        "released" if gone else "brought up to date",
+        undo="none",
+        why="no longer asked for, and nothing to put back"
+        if gone
+        else "the GPU has this value already; on record is what would have to be set again",
+    )
 
 
 def _rule(key: str, selector: Selector, applied: Any) -> Rule:

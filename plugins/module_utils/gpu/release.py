@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.model import Change, Claim
+from ..core.model import Change, Claim, Unapplied
 from .effects import effect, with_words
+from .modes import refusal_name
 from .quantity import UNLOCKED, watts
 from .resolve import claim_name, unsupported
-from .settings import LOCKS, PERSISTENCE, POWER, SETTINGS, VOLATILE
+from .settings import COMPUTE, LOCKS, PERSISTENCE, POWER, SETTINGS, VOLATILE
 from .state import Gpu
 
 
@@ -39,6 +40,28 @@ class Released:
     note: str = ""
 
 
+def is_stuck(gpu: Gpu, key: str, claim: Claim) -> bool:
+    """Whether it cannot be given back now: the driver refuses to, or MIG has the compute mode."""
+    if claim.applied == claim.first_seen:
+        return False
+    if key == COMPUTE and gpu.mig:
+        return True
+    return refusal_name(key, claim.first_seen) in gpu.refusals and gpu.live(key) == claim.applied
+
+
+def stuck(gpu: Gpu, key: str, claim: Claim) -> Unapplied:
+    """What is said of it: it stays on record, to be given back later."""
+    return Unapplied(
+        key=key,
+        wanted=UNLOCKED if key in LOCKS else claim.first_seen,
+        reason="unsupported",
+        detail=f"no longer asked for, but {unsupported(key, gpu, claim.first_seen)}",
+        live=gpu.live(key),
+        target=gpu.uuid,
+        target_name=gpu.label,
+    )
+
+
 def release(given: Release) -> Released:
     """Back to the value seen first if the live value is still ours; clock locks are lifted."""
     if unsupported(given.key, given.gpu):
@@ -50,9 +73,11 @@ def release(given: Release) -> Released:
     if live == back:
         return Released()
     if live != given.claim.applied:
+        gone = given.key in VOLATILE and not given.lasts
         return Released(
             note=f"{label}: {variable} is no longer asked for; it is {live}, not the {given.claim.applied} "
-            "this collection had set, so it stays as it is"
+            "this collection had set, so it "
+            + ("is not given back; it lasts no longer than persistence" if gone else "stays as it is")
         )
     if given.key == PERSISTENCE and not back and given.relied_on_by:
         return Released(note=f"{label}: persistence stays on; owner {given.relied_on_by!r} relies on it")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Union
 
 from ..core.errors import Problem
@@ -71,6 +71,12 @@ _NAMES = {
 }
 """Keys that are modes, as messages name them."""
 
+MIG_TAKES = {
+    COMPUTE: "MIG is on: the compute mode is then the MIG instances' own",
+    ACCOUNTING: "MIG is on: the driver keeps no account of a GPU then",
+}
+"""What the whole GPU does not have while MIG is on."""
+
 Resolved = Union[Want, Unapplied, Problem, None]
 
 
@@ -98,7 +104,7 @@ def resolve(wish: Wish, gpu: Gpu) -> Resolved:
         return None  # What cannot be set is as the board made it, which is what is asked for.
     if not refusal and wants_default and gpu.default(key) is None:
         refusal = f"the driver does not tell the board's default for {gpu.model}"
-    if refusal:
+    if refusal and (wants_default or not _holds_already(key, rule, gpu)):
         return unapplied(wish, rule.raw, gpu, "unsupported", refusal, origin)
     if wants_default:
         why = f"the board's default, as {RESET_VARIABLE} asks" if reset else "the board's default"
@@ -112,6 +118,16 @@ def resolve(wish: Wish, gpu: Gpu) -> Resolved:
     return Want(gpu, wish.setting, after, rule.raw, why, origin, wish.required)
 
 
+def _holds_already(key: str, rule: Rule, gpu: Gpu) -> bool:
+    """Whether it is as asked for, so that it does not matter that the driver refuses to set it."""
+    if unsupported(key, replace(gpu, refusals={})):
+        return False
+    try:
+        return bool(_bound(key, rule, gpu)[0] == gpu.live(key))
+    except ValueError:
+        return True  # A mistake all the same: binding it again says so.
+
+
 def unsupported(key: str, gpu: Gpu, value: Any = None) -> str:
     """Why this GPU cannot have the key (or this value of it), or ""."""
     if gpu.virtual_guest:
@@ -121,8 +137,8 @@ def unsupported(key: str, gpu: Gpu, value: Any = None) -> str:
         return f"the driver refused it (this load of the driver): {words}"
     if key == POWER and (gpu.power_range is None or gpu.power_limit is None):
         return f"the driver offers no power limits for {gpu.model} (as on laptops)"
-    if key == COMPUTE and gpu.mig:
-        return "MIG is on: the compute mode is then the MIG instances' own"
+    if key in MIG_TAKES and gpu.mig:
+        return MIG_TAKES[key]
     if key in _NAMES and gpu.live(key) is None:
         return f"the driver knows no {_NAMES[key]} for {gpu.model}"
     return _unlockable(key, gpu) if key in LOCKS else ""

@@ -95,14 +95,13 @@ def _hindrance(aim: Aim, target: Target, way: Way) -> Optional[tuple[str, str]]:
     gpu = aim.gpu
     if way.unapplied:
         return "busy", way.unapplied[0].detail
-    used = {str(item.wanted): gpu.users(item) for item in target.gone}
+    used = [(str(item.wanted), gpu.users(item)) for item in target.gone]
     for item, inner in target.emptied:
-        for part in inner:
-            used[f"{kind_text(part.kind)} in {item.wanted}"] = gpu.users(item, part)
-    names = [name for name, users in used.items() if users]
+        used += [(f"{kind_text(part.kind)} in {item.wanted}", gpu.users(item, part)) for part in inner]
+    names = dict.fromkeys(name for name, users in used if users)
     if names:
         what = f"{', '.join(names)} would have to be destroyed"
-        return "busy", _busy(what, [user for users in used.values() for user in users])
+        return "busy", _busy(what, [user for _name, users in used for user in users])
     if aim.on and not gpu.current and way.pending:
         return "needs_reset", f"MIG is set to be on and {way.pending[0]['detail']}; the layout comes after it"
     return None

@@ -12,7 +12,7 @@ from typing import Optional
 
 from .fit import Arrangement, Cost, Held, Piece, Place, arrange, most, some
 from .notation import ALL, BALANCED, Layout, Refusal, Wanted, largest_first, slices_of, texts
-from .state import Compute, Instance, MigGpu
+from .state import Compute, Instance, MigGpu, Process, users_of
 
 BALANCES = {7: {1: 2, 2: 1, 3: 1}, 4: {1: 2, 2: 1}}
 """Compute slices of the board → instances of each size, as mig-parted's `all-balanced` has them."""
@@ -63,27 +63,33 @@ def target_of(wanted: Sequence[Wanted], gpu: MigGpu) -> Target:
     )
     if found is None:
         raise _does_not_fit(wanted, gpu)
-    return _target(found, held)
+    return _target(found, held, gpu)
 
 
-def compute_steps(instance: Instance, kinds: Sequence[int]) -> Optional[Arrangement]:
+def compute_steps(
+    instance: Instance, kinds: Sequence[int], processes: Iterable[Process] = ()
+) -> Optional[Arrangement]:
     """How a GPU instance that is there gets compute instances of these kinds; None if it cannot.
 
+    What the processes use goes last. The cost is (things in use, compute instances) that go.
     Where the driver does not say what fits beside what, all of them are made anew.
     """
     held = instance.compute
     wished = [Piece(kind) for kind in kinds]
     if sorted(item.kind for item in held) == sorted(kinds):
         kept = tuple((index, Piece(item.kind)) for index, item in enumerate(held))
-        return Arrangement(kept, (), (), (0,))
+        return Arrangement(kept, (), (), (0, 0))
+    losses = [(1 if users_of(instance, item, processes) else 0, 1) for item in held]
     if instance.inside is None:
         anywhere: Place = (-1, 0)
         made = tuple((Piece(kind), anywhere) for kind in largest_first(kinds))
-        return Arrangement((), made, tuple(range(len(held))), (len(held),))
-    return arrange([Held(item.kind, item.start, item.size) for item in held], wished, instance.inside)
+        cost = (sum(used for used, _one in losses), len(held))
+        return Arrangement((), made, tuple(range(len(held))), cost)
+    there = [Held(item.kind, item.start, item.size, loss) for item, loss in zip(held, losses)]
+    return arrange(there, wished, instance.inside)
 
 
-def _target(found: Arrangement, held: Sequence[Instance]) -> Target:
+def _target(found: Arrangement, held: Sequence[Instance], gpu: MigGpu) -> Target:
     after = [
         Wanted(piece.kind, piece.detail.compute, place[0])
         for piece, place in [
@@ -93,7 +99,7 @@ def _target(found: Arrangement, held: Sequence[Instance]) -> Target:
     ]
     emptied = []
     for index, piece in found.kept:
-        steps = compute_steps(held[index], piece.detail.compute)
+        steps = compute_steps(held[index], piece.detail.compute, gpu.processes)
         if steps and steps.gone:
             emptied.append((held[index], tuple(held[index].compute[gone] for gone in steps.gone)))
     return Target(
@@ -112,10 +118,10 @@ def _loss(gpu: MigGpu, item: Instance) -> Cost:
 
 def _change_of(gpu: MigGpu, item: Instance, wanted: Wanted) -> Optional[Cost]:
     """The same for keeping it and changing its compute instances; None if it cannot have them."""
-    steps = compute_steps(item, wanted.compute)
+    steps = compute_steps(item, wanted.compute, gpu.processes)
     if steps is None:
         return None
-    used = sum(1 for index in steps.gone if gpu.users(item, item.compute[index]))
+    used = steps.cost[0] if steps.gone else 0
     return (used, 0, len(steps.gone))
 
 

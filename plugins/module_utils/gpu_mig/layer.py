@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
@@ -15,11 +15,13 @@ from ..core.contract import Port
 from ..core.errors import BindError, LayerUnavailable, NodeError
 from ..core.model import Change, Plan
 from ..core.store import RUN_DIR, STATE_DIR, Record, Store
-from ..gpu.layer import NEEDS_ROOT
+from ..gpu.checks import expect_problems
+from ..gpu.layer import NEEDS_ROOT, expect_from
 from ..gpu.lost import with_addresses
 from ..gpu.managers import find_manager
 from ..gpu.nvml import BindingMissing, Nvml
 from ..gpu.presence import gpus_on_pci
+from ..gpu.settings import Expect
 from .aim import NEEDS_MODE, reset_of
 from .differences import differences
 from .plan import plan_mig, plan_pending
@@ -39,6 +41,7 @@ class MigOptions:
     """
 
     wish: Optional[MigWish] = None
+    expect: Optional[Expect] = None
     assert_only: bool = False
     absent: bool = False
     check: bool = False
@@ -66,6 +69,8 @@ class MigLayer:
         self.nvml = Nvml(options.pynvml_path, options.library)
         self.port: Port = MigPort(self.nvml, options.root, self._wait_for_reset)
         self._plan = Plan()
+        self.whole_plan: Callable[[], Plan] = lambda: self._plan
+        """The plan that is carried out: another one where this layer is a part of a composite."""
         self._record = Record(options.owner)
 
     def manager(self) -> str:
@@ -97,6 +102,10 @@ class MigLayer:
         options = self.options
         if state.unavailable:
             return self._without_nvml(state, record)
+        if options.wish and options.expect:
+            problems = expect_problems(options.expect, state.node)
+            if problems:
+                raise BindError(problems)
         if options.assert_only:
             return self._asserted(state, record)
         plan = plan_mig(options.wish, state, record, others, options.absent)
@@ -139,7 +148,8 @@ class MigLayer:
         if change.required:
             raise NodeError(f"{change.label}: {why}; it needs {needs}, and it is required")
         change.when = "reboot"
-        self._plan.pending.append(
+        plan = self.whole_plan()
+        plan.pending.append(
             {
                 "key": MODE,
                 "target": change.target,
@@ -150,11 +160,11 @@ class MigLayer:
                 "detail": f"needs {needs} ({why})",
             }
         )
-        known = {**self._record.claims, **self._plan.claims}
-        for other in list(self._plan.changes):
+        known = {**self._record.claims, **plan.claims}
+        for other in list(plan.changes):
             if other.target == change.target and other.data.get(NEEDS_MODE):
                 detail = f"MIG is on only after {needs}; the layout comes after it"
-                self._plan.withhold(other, "needs_reset", detail, known)
+                plan.withhold(other, "needs_reset", detail, known)
 
     def _without_nvml(self, state: MigState, record: Record) -> Plan:
         """A node without GPUs has nothing to do; one with GPUs must not pass as partitioned."""
@@ -181,6 +191,7 @@ def options_from(params: Mapping[str, Any], check: bool) -> MigOptions:
     wish = parse_wish(params["mig"], params["layouts"], params["origins"], params["required"])
     options = MigOptions(
         wish=None if absent else wish,
+        expect=None if absent else expect_from(params["expect"], params["origins"]),
         assert_only=bool(params["assert_only"]) and not absent,
         absent=absent,
         check=check,

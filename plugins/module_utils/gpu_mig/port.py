@@ -21,7 +21,7 @@ from .bind import compute_steps
 from .fit import Arrangement, Place
 from .notation import ENABLED, Wanted, from_texts, kind_text, texts
 from .reading import compute_handles, handles, read_instance, read_processes, read_profiles
-from .state import Instance, Profile, mode_text, named
+from .state import Instance, Process, Profile, mode_text, named
 from .wishes import MODE
 
 STATUS = {IN_USE: "the GPU is in use", RESET_REQUIRED: "the driver cannot reset it by itself"}
@@ -57,8 +57,7 @@ class MigPort:
             self._set_mode(change, change.before)
 
     def reopen(self) -> None:
-        self.nvml.close()
-        self.nvml.open()
+        self.nvml.reopen()
 
     def readback(self, change: Change) -> Any:
         """What the mode is set to, or every instance with its place. Raises TargetLost, NvmlError."""
@@ -103,13 +102,14 @@ class MigPort:
                 raise NodeError(f"MIG is not on, so that {uuid} can have no instances")
             return
         profiles = read_profiles(self.api, uuid)
+        processes = read_processes(self.nvml, uuid, self.root)
         kept: list[tuple[Handle, Instance, Arrangement]] = []
         for handle, instance in handles(self.api, uuid, profiles):
             item = wanted.pop((instance.profile, instance.start), None)
             if item is None:
                 self._destroy(uuid, handle, instance)
             else:
-                kept.append((handle, instance, self._steps(instance, item)))
+                kept.append((handle, instance, self._steps(instance, item, processes)))
         for handle, instance, steps in kept:
             self._destroy_compute(
                 uuid, handle, instance, {instance.compute[gone].number for gone in steps.gone}
@@ -119,8 +119,8 @@ class MigPort:
         for handle, instance, steps in kept:
             self._create_compute(uuid, handle, instance, steps)
 
-    def _steps(self, instance: Instance, item: Wanted) -> Arrangement:
-        steps = compute_steps(instance, item.compute)
+    def _steps(self, instance: Instance, item: Wanted, processes: Sequence[Process] = ()) -> Arrangement:
+        steps = compute_steps(instance, item.compute, processes)
         if steps is None:
             has = ", ".join(kind_text(kind) for kind in sorted(instance.profiles))
             raise NodeError(f"{item}: the driver offers {has} in {instance.profile}, and these do not fit so")

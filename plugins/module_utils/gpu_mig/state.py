@@ -139,7 +139,7 @@ class MigGpu:
         )
 
     def users(self, instance: Instance, compute: Optional[Compute] = None) -> list[Process]:
-        return [process for process in self.processes if process.uses(instance, compute)]
+        return users_of(instance, compute, self.processes)
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,11 @@ class MigState:
 
     def gpu(self, uuid: str) -> Optional[MigGpu]:
         return next((gpu for gpu in self.gpus if gpu.uuid == uuid), None)
+
+
+def users_of(instance: Instance, compute: Optional[Compute], processes: Iterable[Process]) -> list[Process]:
+    """Those of the processes that may be running there."""
+    return [process for process in processes if process.uses(instance, compute)]
 
 
 def mode_text(on: bool) -> str:

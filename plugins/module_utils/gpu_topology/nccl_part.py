@@ -105,13 +105,17 @@ class NcclPart:
         """Pure. Raises BindError for names that this node does not have."""
         claim = record.claims.get(CLAIM)
         derived = None
-        if self.wanted is not None and state.topology is not None:
+        # Without a GPU nobody reads the file, and a fleet's variable names interfaces that are not here.
+        if self.wanted is not None and state.topology is not None and state.topology.gpus:
             found = problems(state.topology, self.wanted, VARIABLE, self.origin)
             if found:
                 raise BindError(found)
             derived = nccl_text(state.topology, self.wanted)
         if claim is None and state.live is not None and derived is not None:
-            return Plan() if state.live == derived else _not_ours(derived, self.origin)
+            if state.live != derived:
+                return _not_ours(derived, self.origin)
+            # The very text that we would write: ours, and only the record of it was lost.
+            return Plan(claims={} if CLAIM in others else {CLAIM: Claim(None, digest(derived))})
         return _ours(state.live, derived, claim, self.origin)
 
 

@@ -137,3 +137,25 @@ def test_the_job_of_a_scheduler(monkeypatch):
     assert merge._run({"awx_job_id": 7})["job"] == 7
     assert merge._run({"tower_job_id": 8})["job"] == 8
     assert merge._run({})["job"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (False, ""),
+        ("", ""),
+        (None, ""),
+        ("false", ""),
+        (" No ", ""),
+        ("off", ""),
+        (True, "node_freeze (extra vars)"),
+        ("true", "node_freeze (extra vars)"),
+        ("Yes", "node_freeze (extra vars)"),
+        ("on call", "node_freeze (extra vars): on call"),
+        ("no visit today", "node_freeze (extra vars): no visit today"),
+    ],
+)
+def test_a_freeze_in_words_of_the_command_line(value, reason):
+    """`-e node_freeze=false` is a text, and no reason."""
+    merged = SimpleNamespace(values={"node_freeze": value}, origins={"node_freeze": "extra vars"})
+    assert merge._freeze(merged) == reason

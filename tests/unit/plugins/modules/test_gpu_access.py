@@ -116,3 +116,11 @@ def test_a_node_without_gpus_has_nothing_to_do() -> None:
     result = node.apply(**WISH)
     assert (result["changed"], result["notes"]) == (False, ["this node has no NVIDIA GPU: nothing to do"])
     assert "expected are 8 × GPU" in node.run(expect={"count": 8}, **WISH)["msg"]
+
+
+def test_an_empty_expectation_is_none() -> None:
+    node = GpuNode("h100:1")
+    shutil.rmtree(node.root / "sys/bus/pci/devices")
+    node.sim.unload()
+    assert not node.run(expect={}).get("failed")
+    assert node.run(expect={"uniform": True})["failed"]

@@ -81,3 +81,29 @@ def test_without_a_word_nothing_happens(node: Frozen) -> None:
 def test_true_is_a_freeze_without_a_reason(node: Frozen) -> None:
     node.play(*reason(True))
     assert node.file.read_text() == "no reason given\n"
+
+
+@pytest.mark.parametrize("inventory", [False, "a reason of the group", True])
+def test_the_inventory_neither_lifts_a_freeze_nor_sets_one(node: Frozen, inventory: Any) -> None:
+    """`node_freeze` of the inventory is what the roles obey; this playbook only does as it is told."""
+    hosts = node.remote.parent / "hosts.yml"
+    hosts.write_text(json.dumps({"all": {"hosts": {HOST: {"node_freeze": inventory}}}}))
+    node.play(*reason("on call"))
+    counts, said = node.play("-i", str(hosts))
+    assert counts["failed"] == 1 and "node_freeze=false lifts a freeze" in said
+    assert node.file.read_text() == "on call\n"
+    assert node.play("-i", str(hosts), "-e", "node_freeze=false")[0]["changed"] == 1
+    assert node.play("-i", str(hosts))[0]["failed"] == 1 and not node.file.exists()
+
+
+def test_a_reason_that_lost_its_words_is_refused(node: Frozen) -> None:
+    """Ansible splits `-e name=value` at blanks: of a reason in bare words only the first would be kept."""
+    counts, said = node.play("-e", "node_freeze=on call until Friday")
+    assert counts["failed"] == 1 and "call until Friday" in said and not node.file.exists()
+    assert node.play("-e", 'node_freeze="on call until Friday"')[0]["changed"] >= 1
+    assert node.file.read_text() == "on call until Friday\n"
+
+
+@pytest.mark.parametrize("empty", [None, "", "  "])
+def test_an_empty_word_is_no_word(node: Frozen, empty: Any) -> None:
+    assert node.play(*reason(empty))[0]["failed"] == 1 and not node.file.exists()

@@ -119,6 +119,15 @@ def test_an_instance_in_use_is_left_and_its_process_named(node: MigNode) -> None
     assert "4711 python3" in failed["msg"] and node.mode() == (1, 1)
 
 
+@pytest.mark.parametrize("compute", [0, 1, 2])
+def test_of_equal_compute_instances_the_idle_ones_go(node: MigNode, compute: int) -> None:
+    node.apply(mig={"0": {"1c.3g.40gb": 3}})
+    node.sim.node.process(f"0:{node.instance(4)}:{compute}", 4711, 100)
+    node.apply(mig={"0": {"1c.3g.40gb": 1}})
+    (instance,) = node.sim.gpu(0)["mig_instances"]
+    assert [item["id"] for item in instance["compute"]] == [compute]
+
+
 def test_the_mode_is_not_changed_under_a_process(node: MigNode) -> None:
     node.process(4711, "train")
     node.sim.node.process("0", 4711, 100)
@@ -420,3 +429,10 @@ def test_the_module_file_runs_as_a_program(node: MigNode, collections_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["changed"] and node.layout() == HALVES
+
+
+def test_a_node_without_the_expected_gpus_keeps_its_layouts(node: MigNode) -> None:
+    expect = {"gpu": "H100 80GB HBM3", "count": 9}
+    refused = node.run(mig="all-1g.10gb", expect=expect, origins={"expect": "group a"})
+    assert refused["failed"] and "expected 9" in refused["msg"] and "group a" in refused["msg"]
+    assert node.mode() == (0, 0) and not node.claims()

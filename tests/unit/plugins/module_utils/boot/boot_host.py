@@ -39,6 +39,7 @@ show)
             cmp -s "$units/$unit" "$here/loaded.$unit" || stale=yes
         fi
         [ -e "$here/active.$unit" ] && active=$(cat "$here/active.$unit")
+        grep -h '^After=' "$units/$unit" 2>/dev/null
         printf 'Id=%s\nLoadState=%s\nActiveState=%s\nNeedDaemonReload=%s\n\n' "$unit" $load $active $stale
     done ;;
 start) for unit; do echo active >"$here/active.$unit"; done ;;

@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.boot import bundle, units
+from ansible_collections.swarm.node.plugins.module_utils.boot import bundle, part, status, units
 from ansible_collections.swarm.node.plugins.module_utils.boot.marking import is_untouched, marked
 from ansible_collections.swarm.node.plugins.module_utils.boot.owners import Owner, parse_owner, render_owner
 from ansible_collections.swarm.node.plugins.module_utils.boot.paths import (
@@ -63,7 +63,9 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 def test_the_service_never_holds_up_a_boot() -> None:
     service = section(SERVICE, "Service")
-    assert service["Type"] == "oneshot" and int(service["TimeoutStartSec"]) <= 180
+    assert service["Type"] == "oneshot"
+    # Where NVML hangs, systemd waits before SIGTERM, before SIGKILL, and for what SIGKILL cannot end.
+    assert int(service["TimeoutStartSec"]) + 2 * int(service["TimeoutStopSec"]) == status.LONGEST_RUN <= 240
     assert "RemainAfterExit" not in service, "an active unit is not started again by nvidia-persistenced"
     unit = section(SERVICE, "Unit")
     assert not {"Requires", "BindsTo", "Requisite", "RequiredBy"} & {*unit, *section(SERVICE, "Install")}
@@ -83,7 +85,7 @@ def test_nothing_keeps_the_program_from_the_gpus(unit: str) -> None:
     closing = {
         "PrivateDevices", "DevicePolicy", "DeviceAllow", "ProtectClock", "ProtectKernelModules",
         "ProtectKernelTunables", "ProtectControlGroups", "MemoryDenyWriteExecute", "RestrictAddressFamilies",
-        "DynamicUser", "User",
+        "DynamicUser", "User", "NoNewPrivileges", "PrivateTmp",
     }  # fmt: skip
     assert closing.isdisjoint(section(unit, "Service"))
 
@@ -105,6 +107,26 @@ def test_the_udev_rule() -> None:
 def test_units_are_the_same_in_every_version() -> None:
     """A version in them would make an upgrade reload systemd."""
     assert all(VERSION not in text for text in TEXTS.values())
+
+
+def test_the_python_of_the_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The short name where it is the same Python; a virtual environment has other modules than its base."""
+    real, link = tmp_path / "python3.11", tmp_path / "python3"
+    real.touch()
+    link.symlink_to(real)
+    monkeypatch.setattr(part, "PYTHON", str(link))
+    monkeypatch.setattr(part.sys, "executable", str(real))
+    monkeypatch.setattr(part.sys, "prefix", "/usr")
+    monkeypatch.setattr(part.sys, "base_prefix", "/usr")
+    assert part.interpreter() == str(link)
+    environment = tmp_path / "environment/bin/python"
+    environment.parent.mkdir(parents=True)
+    environment.symlink_to(real)
+    monkeypatch.setattr(part.sys, "executable", str(environment))
+    monkeypatch.setattr(part.sys, "prefix", str(tmp_path / "environment"))
+    assert part.interpreter() == str(environment)
+    monkeypatch.setattr(part, "PYTHON", "/nowhere/python3")
+    assert part.interpreter() == str(environment)
 
 
 # -- whose file it is

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -69,7 +70,7 @@ def test_a_second_run_writes_nothing(host: Host) -> None:
     assert (again.changed, again.writes, host.asked()) == (False, 0, [])
 
 
-@pytest.mark.parametrize("claims", [(), ("gpu.ecc GPU-1",)])
+@pytest.mark.parametrize("claims", [(), ("gpu.ecc GPU-1",), ("file /etc/nccl.conf",)])
 def test_without_anything_volatile_on_record_there_is_no_unit(host: Host, claims: tuple[str, ...]) -> None:
     host.run(claims)
     assert host.files() == {} and host.asked() == []
@@ -96,13 +97,6 @@ def test_a_newer_version_replaces_its_files_and_reloads(host: Host, monkeypatch:
     assert host.run(python="/opt/python/bin/python3").writes == 0
 
 
-def test_a_reload_left_over_is_made_up_for(host: Host) -> None:
-    host.run()
-    loaded = host.systemd / f"loaded.{SERVICE}"
-    loaded.write_text("an older one\n")
-    assert keys(host.run()) == ["systemd.daemon_reload"] and host.run().writes == 0
-
-
 def test_an_edited_file_is_put_right_and_kept(host: Host) -> None:
     host.run()
     text = host.at(unit_path(TIMER)).read_text()
@@ -112,16 +106,6 @@ def test_an_edited_file_is_put_right_and_kept(host: Host) -> None:
     assert host.at(unit_path(TIMER)).read_text() == text
     (kept,) = host.base.glob("state/edited/*")
     assert "OnActiveSec=5" in kept.read_text()
-
-
-def test_disabled_or_stopped_by_hand(host: Host) -> None:
-    host.run()
-    host.at(links(SERVICE)[0]).unlink()
-    (host.systemd / f"active.{TIMER}").write_text("failed\n")
-    done = host.run()
-    assert keys(done) == ["boot.enabled", "boot.timer"]
-    assert (done.plan.changes[1].before, done.plan.changes[1].after) == ("failed", "active")
-    assert os.path.lexists(host.at(links(SERVICE)[0]))
 
 
 def test_removal_leaves_nothing(host: Host) -> None:
@@ -162,78 +146,18 @@ def test_two_owners_share_the_unit(host: Host) -> None:
     assert host.files() == {}
 
 
-def test_without_systemd_it_says_so(tmp_path: Path) -> None:
-    host = Host(tmp_path, systemd=False)
-    done = host.run()
-    (wish,) = done.plan.unapplied
-    assert (wish.key, wish.reason) == ("boot.enabled", "unsupported") and "after a reboot" in wish.detail
-    assert host.files() == {} and not done.changed
+def test_a_read_only_node_is_told_of_the_way_out(host: Host) -> None:
+    def patch(part: BootPart) -> None:
+        def apply(change: Any) -> None:
+            raise OSError(errno.EROFS, "Read-only file system", change.target)
 
+        part.files.apply = apply
 
-def test_a_masked_unit_stays_masked(host: Host) -> None:
-    place = host.at(unit_path(TIMER))
-    place.parent.mkdir(parents=True)
-    place.symlink_to("/dev/null")
-    done = host.run()
-    (wish,) = done.plan.unapplied
-    assert (wish.reason, wish.target) == ("shadowed_by", TIMER) and "unmask" in wish.detail
-    assert str(place.readlink()) == "/dev/null" and host.asked() == []
-    host.run((), wanted=False)
-    assert str(place.readlink()) == "/dev/null"
+    def patch_port(part: BootPart) -> None:
+        patch(part.port)
 
-
-def test_an_old_systemd_needs_a_reload_to_see_new_files(host: Host) -> None:
-    (host.systemd / "version").write_text("systemd 245 (245.4-4ubuntu3)\n")
-    (host.systemd / "forgetful").touch()
-    assert "systemd.daemon_reload" in keys(host.run())
-    assert host.asked() == ["daemon-reload", f"start {TIMER}"]
-
-
-def container(host: Host, device: str = "/dev/nvidia0") -> None:
-    process = host.root / "proc/4242"
-    (process / "fd").mkdir(parents=True)
-    (process / "cgroup").write_text("0::/system.slice/docker-abc.scope/init\n")
-    (process / "fd/7").symlink_to(device)
-
-
-def test_a_reload_that_costs_containers_their_gpus_is_left_out(host: Host) -> None:
-    host.run()
-    container(host)
-    host.asked()
-    new = {"python": "/opt/python3"}
-    done = host.run(**new)
-    (wish,) = done.plan.unapplied
-    assert (wish.key, wish.reason) == ("systemd.daemon_reload", "needs_more_disruption")
-    assert "/opt/python3" in host.at(unit_path(SERVICE)).read_text(), "a boot reads the new file"
-    assert host.asked() == [] and not host.run(**new).changed
-    allowed = host.run(max_disruption="node_jobs", **new)
-    assert keys(allowed) == ["systemd.daemon_reload"] and "docker-abc.scope" in allowed.plan.changes[0].why
-
-
-@pytest.mark.parametrize("devices", ["DeviceAllow=/dev/nvidia0 rw", "DeviceAllow=/dev/char/195:0 rwm"])
-def test_containers_whose_gpus_systemd_knows_of_keep_them(host: Host, devices: str) -> None:
-    host.run()
-    container(host)
-    (host.systemd / "devices").write_text(f"{devices}\n")
-    assert host.run(python="/opt/python3").plan.changes[-1].disruption == "none"
-
-
-def test_a_container_without_gpus_does_not_count(host: Host) -> None:
-    host.run()
-    container(host, "/dev/null")
-    assert host.run(python="/opt/python3").plan.changes[-1].disruption == "none"
-
-
-def test_a_timer_that_cannot_start_before_a_reload_is_no_failure(host: Host) -> None:
-    (host.systemd / "version").write_text("systemd 245\n")
-    (host.systemd / "forgetful").touch()
-    container(host)
-    done = host.run()
-    assert {wish.key: wish.reason for wish in done.plan.unapplied} == {
-        "systemd.daemon_reload": "needs_more_disruption",
-        "boot.timer": "unsupported",
-    }
-    assert set(host.files()) >= ALL_FILES
+    with pytest.raises(TransactionFailed, match=r"Read-only file system: .*gpu_boot: false"):
+        host.run(patch=patch_port)
 
 
 @pytest.mark.parametrize("word", ["start", "daemon-reload"])

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.swarm.node.plugins.module_utils.boot import status, watch
 from ansible_collections.swarm.node.plugins.module_utils.boot.record import BootStore, completed, uuids
 from ansible_collections.swarm.node.plugins.module_utils.boot.status import (
+    LONGEST_RUN,
     Stamp,
     due,
     new_status,
@@ -47,6 +48,10 @@ def last(outcome: str = "applied", stamp: Stamp = NOW, attempts: int = 1, clock:
         (last("failed", attempts=3), False, 1240, "attempt 4"),
         (last("unavailable", attempts=50), False, 4599, ""),
         (last("unavailable", attempts=50), False, 4600, "attempt 51"),
+        (last("running"), False, 1000 + LONGEST_RUN - 1, ""),
+        (last("running"), False, 1000 + LONGEST_RUN, "attempt 2"),
+        (last("running", attempts=5), False, 1959, ""),
+        (last("running", attempts=5), False, 1960, "attempt 6"),
         (last("busy"), False, 10, "attempt 2"),  # the clock was set back
         ({"stamp": "bogus"}, False, 0, "boot"),
         ({**last("failed"), "attempts": "x", "clock": None}, False, 100, "attempt 1"),
@@ -142,6 +147,18 @@ def test_the_watch_of_a_frozen_node(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state/freeze").write_text("on call\n")
     assert node.look() == []
+
+
+def test_the_watch_lets_a_masked_service_be(tmp_path: Path) -> None:
+    """Else it would fail every minute, and the node be degraded by somebody's decision."""
+    node = Watched(tmp_path)
+    node.load()
+    unit = node.root / "etc/systemd/system/swarm-node-gpu.service"
+    unit.parent.mkdir(parents=True)
+    unit.symlink_to("/dev/null")
+    assert node.look() == []
+    unit.unlink()
+    assert node.look() == STARTED
 
 
 def test_a_watch_whose_systemctl_fails(tmp_path: Path) -> None:

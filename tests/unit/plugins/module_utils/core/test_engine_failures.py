@@ -17,7 +17,7 @@ from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
     TargetLost,
     TransactionFailed,
 )
-from ansible_collections.swarm.node.plugins.module_utils.core.runner import _signals_as_errors
+from ansible_collections.swarm.node.plugins.module_utils.core.signals import signals_as_errors
 from engine_fakes import FIRST, MemoryLayer, Node
 
 WISH = {"d0": {"a": 10, "b": 20}, "d1": {"a": 10}}
@@ -220,7 +220,7 @@ def test_a_signal_in_the_middle_undoes_everything(node, name, count, number):
     node.port.fault = fault
     with (
         pytest.raises(TransactionFailed, match=f"stopped by {signal.Signals(number).name}"),
-        _signals_as_errors(),
+        signals_as_errors(),
     ):
         node.run(WISH)
     assert node.devices == FIRST
@@ -237,7 +237,7 @@ def test_signals_during_the_undoing_do_not_cut_it_short(node):
             os.kill(os.getpid(), signal.SIGTERM)
 
     node.port.fault = fault
-    with pytest.raises(TransactionFailed, match="no luck") as caught, _signals_as_errors():
+    with pytest.raises(TransactionFailed, match="no luck") as caught, signals_as_errors():
         node.run(WISH)
     assert (node.devices, caught.value.not_undone) == (FIRST, [])
 

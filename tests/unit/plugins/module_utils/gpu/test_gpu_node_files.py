@@ -64,7 +64,7 @@ def test_the_load_of_the_driver(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nvml", "sysfs"), [("00000000:5D:00.0", "0000:5d:00.0"), ("00010000:01:00.0", "0000:01:00.0"), ("", "")]
+    ("nvml", "sysfs"), [("00000000:5D:00.0", "0000:5d:00.0"), ("00010000:01:00.0", "10000:01:00.0"), ("", "")]
 )
 def test_bus_address(nvml: str, sysfs: str) -> None:
     assert bus_address(nvml) == sysfs

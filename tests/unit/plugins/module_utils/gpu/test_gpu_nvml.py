@@ -178,3 +178,10 @@ def test_reasons_certainly_without_effect() -> None:
     assert [NvmlError("f", code, "").refused for code in (2, 3, 4, 13, 10, 19, 999)] == [True] * 4 + [
         False
     ] * 3
+
+
+def test_a_session_that_never_was_is_not_opened_by_reopening(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = Nvml("/nowhere")
+    nvml.reopen()
+    with pytest.raises(LayerUnavailable):
+        nvml.open()

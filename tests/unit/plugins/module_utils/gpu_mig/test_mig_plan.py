@@ -182,6 +182,17 @@ def test_a_compute_instance_in_use_is_never_destroyed() -> None:
     assert steps(idle)[0][2] == ["3g.40gb:0 (2c)"]
 
 
+@pytest.mark.parametrize("used", [0, 1, 2])
+def test_of_equal_compute_instances_the_idle_ones_go(used: int) -> None:
+    process = (Process(4711, "4711 a", instance=1, compute=used),)
+    gpu = board("3g.40gb:0 (1c, 1c, 1c)", processes=process)
+    found = plan({"3g.40gb": {"compute": ["1c"]}}, gpu)
+    assert found.unapplied == [] and steps(found)[0][2] == ["3g.40gb:0 (1c)"]
+    # A larger one needs the room of two: which two is the choice of places.
+    wide = plan({"3g.40gb": {"compute": ["2c", "1c"]}}, gpu)
+    assert [reason for _key, reason in reasons(wide)] == ([] if used == 2 else ["busy"])
+
+
 def test_a_process_of_unknown_place_may_be_anywhere() -> None:
     found = plan("halves", board("1g.10gb:0", processes=(Process(9, "9 x"),)))
     assert reasons(found) == [("gpu_mig.layout", "busy")]

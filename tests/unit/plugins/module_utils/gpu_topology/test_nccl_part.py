@@ -85,6 +85,11 @@ def test_an_edited_file_of_ours_is_kept_aside(node: Node) -> None:
     assert [copy.read_text() for copy in (node.base / "state/edited").iterdir()] == ["edited\n"]
 
 
+def test_a_node_without_gpus_gets_no_file_and_is_refused_nothing(node: Node) -> None:
+    outcome = node.run({"interfaces": ["ib7"]}, Topology(nics=(ETH0,)))
+    assert not outcome.changed and not node.file.exists()
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
@@ -102,3 +107,18 @@ def test_what_cannot_be_is_refused_before_anything_is_written(node: Node, raw: A
     with pytest.raises(BindError, match=message):
         node.run(raw)
     assert not node.file.exists() and not (node.base / "state").exists()
+
+
+def test_after_a_damaged_record_the_file_is_ours_still(node: Node) -> None:
+    node.run(True)
+    node.store.record_path("gpu").write_text("{")
+    node.run(True)
+    assert node.run(None).changed and not node.file.exists()
+
+
+def test_a_file_that_another_owner_holds_is_left_to_it(node: Node) -> None:
+    node.run(True)
+    record = node.store.record_path("gpu")
+    record.rename(record.with_name("other.json"))
+    assert not node.run(True).changed and node.store.load("gpu").claims == {}
+    assert not node.run(None).changed and node.file.exists()

@@ -164,7 +164,7 @@ def test_a_signal_waits_for_apt_and_then_undoes(distribution: Distribution, tmp_
             from ansible_collections.swarm.node.plugins.module_utils.core.contract import Request
             from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
             from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
-            from ansible_collections.swarm.node.plugins.module_utils.core.runner import _signals_as_errors
+            from ansible_collections.swarm.node.plugins.module_utils.core.signals import signals_as_errors
             from ansible_collections.swarm.node.plugins.module_utils.core.store import Store
             from ansible_collections.swarm.node.plugins.module_utils.packages.layer import PackagesLayer
             from ansible_collections.swarm.node.plugins.module_utils.packages.model import Settings, Wish
@@ -172,7 +172,7 @@ def test_a_signal_waits_for_apt_and_then_undoes(distribution: Distribution, tmp_
 
             layer = PackagesLayer(PackagesPort(0, sys.argv[2]), [Wish("ethtool", ("ethtool",))], Settings())
             try:
-                with _signals_as_errors():
+                with signals_as_errors():
                     reconcile(layer, Store(sys.argv[1], sys.argv[2]), Request("packages"))
             except TransactionFailed as error:
                 print(error)
