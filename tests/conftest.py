@@ -45,3 +45,13 @@ def checkout() -> Path:
 def collections_path() -> Path:
     """A directory usable as ANSIBLE_COLLECTIONS_PATH."""
     return COLLECTIONS
+
+
+FAULTS = ("_crash.py", "_faults.py", "_matrix.py", "_sequences.py")
+"""Files that go through every step of a run, hundreds of runs each: `make faults`, not `make test-fast`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name.endswith(FAULTS):
+            item.add_marker(pytest.mark.faults)

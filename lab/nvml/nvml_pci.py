@@ -135,9 +135,9 @@ def _write_linked(
         files = {"vendor": NVIDIA, "device": device, "class": OTHER_BRIDGE}
         files |= {"numa_node": first["numa_node"], "local_cpulist": first["cpus"]}
         everything[address] = (f"{bus} {bus[3:]}:{slot:02x}.0", files)
-    for address, (path, files) in everything.items():
+    for address, (route, files) in everything.items():
         place = devices
-        for port in path.split():
+        for port in route.split():
             place = place / port
             if not port.startswith("pci"):
                 write_files(place, port_files(files["numa_node"], files["local_cpulist"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 
 WARNING, NOTICE, INFO = 4, 5, 6
 
@@ -15,7 +16,13 @@ WARNING, NOTICE, INFO = 4, 5, 6
 def say(text: str, priority: int = INFO) -> None:
     """A line for the journal, or for a person at a terminal."""
     prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
-    print(f"{prefix}{text}", flush=True)
+    put(f"{prefix}{text}")
+
+
+def put(text: str) -> None:
+    """One line on standard output. This is a program of its own; Ansible is not there to read it."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def tell_status(text: str) -> None:

@@ -17,7 +17,7 @@ from ..core import files
 from ..core.errors import NodeError
 from ..core.signals import signals_as_errors
 from .kinds import Places
-from .notify import WARNING, say, tell_status
+from .notify import WARNING, put, say, tell_status
 from .options import parse
 from .owners import parse_owner
 from .paths import OWNERS
@@ -139,7 +139,7 @@ def _wait_for_driver(root: Path) -> None:
 
 def _tell(status: Status, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(status, indent=1, default=str))
+        put(json.dumps(status, indent=1, default=str))
         return
     for priority, line in lines(status):
         say(line, priority)
@@ -148,7 +148,7 @@ def _tell(status: Status, as_json: bool) -> None:
 def _status(options: Namespace) -> int:
     status = read_status(Path(options.run_dir))
     if options.json:
-        print(json.dumps(status, indent=1))
+        put(json.dumps(status, indent=1))
     elif not status:
         say("it has not run since this boot")
     else:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.store import Store
+from .notify import NOTICE, WARNING, say
 from .options import parse
 from .paths import SERVICE, is_masked, unit_path
 from .status import due, read_stamp, read_status
@@ -29,9 +30,9 @@ def main(arguments: Sequence[str]) -> int:
         why = due(read_status(store.run), stamp, bool(store.frozen()), time.time())
         if not why:
             return 0
-        print(f"<5>{why}: starting {SERVICE}", flush=True)
+        say(f"{why}: starting {SERVICE}", NOTICE)
         done = subprocess.run([options.systemctl, "start", "--no-block", SERVICE], check=False)
     except OSError as error:
-        print(f"<4>{error}", flush=True)
+        say(str(error), WARNING)
         return 1
     return 1 if done.returncode else 0

@@ -95,7 +95,7 @@ class _Reader:
         rows, pending, failed = (known[name] for name in ("remapped_rows", "remap_pending", "remap_failed"))
         if rows is None and pending is None and failed is None:
             listed = self.ask("nvmlDeviceGetRemappedRows")
-            _, rows, pending, failed = listed if listed else (None, None, None, None)
+            _corrected, rows, pending, failed = listed if listed else (None, None, None, None)
         found: dict[str, Any] = {
             "remapped_rows": rows,
             "remap_pending": _flag(pending),

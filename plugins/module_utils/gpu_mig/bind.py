@@ -134,7 +134,9 @@ def _balanced(gpu: MigGpu) -> tuple[Wanted, ...]:
     if sizes is None or not set(sizes) <= set(plain):
         raise Refusal("balanced", f"a layout of profiles that {gpu.model} has: {_names(gpu)}")
     return tuple(
-        Wanted(plain[size], (slices_of(plain[size]),)) for size, count in sizes.items() for _ in range(count)
+        Wanted(plain[size], (slices_of(plain[size]),))
+        for size, count in sizes.items()
+        for _number in range(count)
     )
 
 

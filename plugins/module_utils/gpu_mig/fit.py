@@ -69,7 +69,7 @@ def arrange(
     held: Sequence[Held], pieces: Sequence[Piece], room: Room, keep_cost: Optional[KeepCost] = None
 ) -> Optional[Arrangement]:
     """The cheapest way to have exactly `pieces`, or None if they do not fit at all."""
-    nothing: Cost = tuple(0 for _ in held[0].cost) if held else (0,)
+    nothing: Cost = (0,) * len(held[0].cost) if held else (0,)
     if not room.allows(Counter(piece.kind for piece in pieces)):
         return None
     found = sorted(_assignments(held, Counter(pieces), nothing, keep_cost), key=lambda item: item[0])

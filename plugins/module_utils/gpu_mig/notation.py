@@ -179,7 +179,7 @@ class _Entry:
 
 
 def _exact(raw: Any, entries: Sequence[_Entry]) -> Layout:
-    found = [entry.item for entry in entries if not entry.part for _ in range(entry.count)]
+    found = [entry.item for entry in entries if not entry.part for _number in range(entry.count)]
     parts: dict[str, list[int]] = {}
     for entry in entries:
         if entry.part:

@@ -52,4 +52,3 @@ def _texts(owner: str, values: dict[str, str]) -> tuple[str, str]:
     sysctls = {canonical(key): value for key, value in own.items() if Knob(key).is_sysctl}
     sysfs = {Knob(key).path: value for key, value in own.items() if not Knob(key).is_sysctl}
     return render(owner, sysctls), render_tmpfiles(owner, sysfs)
-

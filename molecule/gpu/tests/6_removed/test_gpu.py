@@ -29,4 +29,4 @@ def test_every_board_is_as_it_was(gpu_node: Any) -> None:
 
 
 def test_no_unit_is_left_running(gpu_node: Any) -> None:
-    assert gpu_node.check_output("systemctl list-units --all --plain --no-legend 'swarm-node*'") == ""
+    assert gpu_node.check_output("systemctl list-units --plain --no-legend 'swarm-node*'") == ""

@@ -101,8 +101,23 @@ def test_clocks(raw: object, expected: object, moved: str) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["80%", "1980-1200", "1-2-3", "-1980", "1980-", "fast", True, None, {}, "80%default", "150%max", "",
-     "max-min", "max MHz", "unlocked-max"],
+    [
+        "80%",
+        "1980-1200",
+        "1-2-3",
+        "-1980",
+        "1980-",
+        "fast",
+        True,
+        None,
+        {},
+        "80%default",
+        "150%max",
+        "",
+        "max-min",
+        "max MHz",
+        "unlocked-max",
+    ],
 )
 def test_clocks_refused(raw: object) -> None:
     with pytest.raises(ValueError, match=r"unlocked|at most 100%"):
