@@ -49,12 +49,12 @@ def read_gpus(
     for index in range(nvml.count()):
         uuid = ""
         try:
-            uuid = _uuid(nvml, index)
+            uuid = uuid_at(nvml, index)
             gpu = read_gpu(nvml, index, uuid, locks, believed)
             modes = read_modes(nvml, uuid, root)
             health = read_health(nvml, uuid, gpu.power_limit, gpu.power_enforced)
         except TargetLost as error:
-            lost.append(_lost(nvml, index, uuid, str(error)))
+            lost.append(lost_gpu(nvml, index, uuid, str(error)))
             continue
         if health.left_out:
             lost.append(LostGpu(index, health.left_out, False, uuid, gpu.name, gpu.bus_id, health))
@@ -106,7 +106,7 @@ def read_gpu(nvml: Nvml, index: int, uuid: str, locks: Locks, daemon_holds: bool
     )
 
 
-def _uuid(nvml: Nvml, index: int) -> str:
+def uuid_at(nvml: Nvml, index: int) -> str:
     """Raises TargetLost, NvmlError."""
     try:
         return nvml.uuid(index)
@@ -116,7 +116,7 @@ def _uuid(nvml: Nvml, index: int) -> str:
         raise TargetLost(f"gpu {index}", f"gpu {index} no longer answers: {error}") from error
 
 
-def _lost(nvml: Nvml, index: int, uuid: str, why: str) -> LostGpu:
+def lost_gpu(nvml: Nvml, index: int, uuid: str, why: str) -> LostGpu:
     """What can still be learnt of a GPU that stopped answering."""
     name = bus_id = ""
     if uuid:

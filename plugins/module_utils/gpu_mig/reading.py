@@ -8,16 +8,15 @@ The driver shows instances and places to root only.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from ..core.errors import NodeError, TargetLost
-from ..gpu.nvml import Nvml, NvmlError
+from ..gpu.nvml import Nvml
 from ..gpu.processes import KINDS, users_of
-from ..gpu.reading import ARCHITECTURE_UNKNOWN, NO_HANDLE, VIRTUAL_GUEST, bus_id_of
+from ..gpu.reading import ARCHITECTURE_UNKNOWN, VIRTUAL_GUEST, bus_id_of, lost_gpu, uuid_at
 from ..gpu.state import LostGpu
 from .api import UNKNOWN_INSTANCE, Handle, MigApi, name_in
 from .fit import Room
@@ -47,10 +46,10 @@ def read_gpus(nvml: Nvml, root: Path) -> tuple[tuple[MigGpu, ...], tuple[LostGpu
     for index in range(nvml.count()):
         uuid = ""
         try:
-            uuid = _uuid(nvml, index)
+            uuid = uuid_at(nvml, index)
             gpus.append(_read_gpu(nvml, index, uuid, root))
         except TargetLost as error:
-            lost.append(_lost(nvml, index, uuid, str(error)))
+            lost.append(lost_gpu(nvml, index, uuid, str(error)))
     return tuple(gpus), tuple(lost)
 
 
@@ -131,27 +130,6 @@ def read_processes(nvml: Nvml, uuid: str, root: Path) -> tuple[Process, ...]:
     seen = {process.pid for process in found.values()}
     rest = [Process(pid, text) for pid, text in texts.items() if pid not in seen]
     return (*found.values(), *rest)
-
-
-def _uuid(nvml: Nvml, index: int) -> str:
-    """Raises TargetLost, NvmlError."""
-    try:
-        return nvml.uuid(index)
-    except NvmlError as error:
-        if (error.function, error.code) != NO_HANDLE:
-            raise
-        raise TargetLost(f"gpu {index}", f"gpu {index} no longer answers: {error}") from error
-
-
-def _lost(nvml: Nvml, index: int, uuid: str, why: str) -> LostGpu:
-    """What can still be learnt of a GPU that stopped answering."""
-    name = bus_id = ""
-    if uuid:
-        with contextlib.suppress(NodeError):
-            name = str(nvml.ask_gpu(uuid, "nvmlDeviceGetName") or "")
-        with contextlib.suppress(NodeError):
-            bus_id = bus_id_of(nvml, uuid)
-    return LostGpu(index, why, True, uuid, name, bus_id)
 
 
 def _read_gpu(nvml: Nvml, index: int, uuid: str, root: Path) -> MigGpu:
