@@ -74,6 +74,8 @@ def withhold_too_much(plan: Plan, record: Record, allowed: str) -> None:
     for change in before:
         if DISRUPTIONS.index(change.disruption) > DISRUPTIONS.index(allowed):
             detail = f"needs {change.disruption}, allowed is {allowed} (node_max_disruption)"
+            # The reason names whom it would disturb.
+            detail += f"; {change.why}" if change.why else ""
             plan.withhold(change, "needs_more_disruption", detail, record.claims)
     left_out = {change.name: change for change in before if change not in plan.changes}
     for change in list(plan.changes):

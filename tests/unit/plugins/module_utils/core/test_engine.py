@@ -350,3 +350,9 @@ def test_a_target_that_did_not_work_from_the_start_is_degraded(node):
     layer.plan = with_lost
     outcome = node.run_layer(layer)
     assert outcome.degraded == ["d0"] and node.devices["d1"]["a"] == 10
+
+
+def test_what_is_too_disruptive_says_whom_it_would_disturb(node):
+    layer = MemoryLayer(node.port, {"d0": {"a": 10}}, disruption="node_jobs", why="4711 python3 runs on it")
+    (wish,) = node.run_layer(layer).plan.unapplied
+    assert wish.detail == ("needs node_jobs, allowed is perf (node_max_disruption); 4711 python3 runs on it")
