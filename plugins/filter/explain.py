@@ -56,9 +56,9 @@ def explain(merged: Mapping[str, Any], live: Iterable[Mapping[str, Any]] = ()) -
         if entry.get("source"):
             lines.append(f"    source: {entry['source']}")
         lines += [f"    beats {_wished(loser['value'])} of {loser['origin']}" for loser in entry["losers"]]
-        for detail in details.get(_short(entry["key"]), []):
-            lines.append(f"    {_live(detail)}")
-            shown.add(_short(entry["key"]))
+        for key in _keys(entry["key"]):
+            lines += [f"    {_live(detail)}" for detail in details.get(key, [])]
+            shown.add(key)
     for key in sorted(set(details) - shown):
         lines += [f"{key}: nobody asks for it", *(f"    {_live(detail)}" for detail in details[key])]
     return lines
@@ -90,16 +90,20 @@ def _pending(result: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(step["key"], step.get("target", "")) for step in steps}
 
 
-MODULE_KEYS = {"kernel_thp": "thp.enabled", "kernel_thp_defrag": "thp.defrag"}
+MODULE_KEYS = {
+    "kernel_thp": ("thp.enabled",),
+    "kernel_thp_defrag": ("thp.defrag",),
+    "gpu_mig": ("gpu_mig.mode", "gpu_mig.layout"),
+}
 
 
-def _short(key: str) -> str:
-    """The variable's name → the key as modules name it."""
-    if key.startswith("kernel_sysctl."):
-        return key.partition(".")[2]
-    if key.startswith("gpu_"):
-        return key.replace("gpu_", "gpu.", 1)
-    return MODULE_KEYS.get(key, key)
+def _keys(variable: str) -> tuple[str, ...]:
+    """The variable's name → the keys as modules name them."""
+    if variable.startswith("kernel_sysctl."):
+        return (variable.partition(".")[2],)
+    if variable in MODULE_KEYS:
+        return MODULE_KEYS[variable]
+    return (variable.replace("gpu_", "gpu.", 1) if variable.startswith("gpu_") else variable,)
 
 
 def _live(detail: Mapping[str, Any]) -> str:
@@ -109,12 +113,21 @@ def _live(detail: Mapping[str, Any]) -> str:
         parts.append(f"wanted {_text(detail['wanted'])}")
     if detail.get("pending"):
         parts.append("not applied")
-    if detail.get("persistent"):
-        parts.append(f"after a reboot {_text(detail.get('after_reboot'))} ({detail['persistent']})")
-    elif "after_reboot" in detail:
-        parts.append("after a reboot whatever the kernel or driver starts with")
+    if "after_reboot" in detail:
+        parts.append(f"after a reboot {_after_reboot(detail)}")
     parts.append(f"held by {detail['owner']}" if detail.get("owner") else "not held")
     return ", ".join(parts)
+
+
+def _after_reboot(detail: Mapping[str, Any]) -> str:
+    """`persistent` names the file that sets a key of the kernel at boot; there is none for GPUs."""
+    value, file = detail["after_reboot"], detail.get("persistent")
+    if isinstance(file, str) and file:
+        return f"{_text(value)} ({file})"
+    if value is None:
+        return "whatever the kernel or driver starts with"
+    volatile = file is None and detail.get("owner") and value != detail.get("live")
+    return _text(value) + (" until the boot unit, or a run, sets what is held" if volatile else "")
 
 
 def _text(value: Any) -> str:

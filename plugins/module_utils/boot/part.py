@@ -89,8 +89,14 @@ class BootPart:
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
         if self.options.managed:
             return Plan()
-        held = any(_is_volatile(name, claim) for name, claim in self.claims().items())
-        return plan_boot(self.options.wanted and held, self.options.owner.name, self.texts, state)
+        held = tuple(name for name, claim in self.claims().items() if _is_volatile(name, claim))
+        wanted = self.options.wanted and bool(held)
+        plan = plan_boot(wanted, self.options.owner.name, self.texts, state)
+        if wanted:
+            # Where all that would be held is too disruptive to set, there is nothing to set again.
+            for change in plan.changes:
+                change.serves = held
+        return plan
 
     # -- inside
 

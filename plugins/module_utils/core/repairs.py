@@ -85,6 +85,7 @@ def withhold_too_much(plan: Plan, record: Record, allowed: str) -> None:
             plan.withhold(change, "needs_more_disruption", detail, record.claims)
         elif change.serves and all(name in left_out for name in change.serves):
             _not_needed(plan, change, record)
+            left_out[change.name] = change  # what serves only this is not needed either
     if left_out and not plan.changes and plan.claims != record.claims:
         plan.changes.append(
             Change(

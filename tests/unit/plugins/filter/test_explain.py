@@ -91,3 +91,31 @@ def test_what_is_not_as_it_is_wished_is_said_so():
 
 def test_registered_as_explain():
     assert FilterModule().filters() == {"explain": explain}
+
+
+def test_settings_of_gpus_tell_what_a_boot_makes_of_them() -> None:
+    detail = {"target_name": "gpu 0", "after_reboot": 700, "persistent": None, "wanted": 630}
+    held = {**detail, "key": "gpu.power_limit", "live": 630, "owner": "gpu"}
+    ecc = {
+        **detail,
+        "key": "gpu.ecc",
+        "live": True,
+        "wanted": False,
+        "after_reboot": False,
+        "persistent": False,
+    }
+    layout = {**detail, "key": "gpu_mig.layout", "live": [], "wanted": ["3g.40gb:4"], "after_reboot": []}
+    merged = {
+        "profile": None,
+        "explain": [entry("gpu_power_limit", 630, "host h"), entry("gpu_mig", ["3g.40gb"], "host h")],
+    }
+    lines = explain(merged, [{"details": [held, ecc]}, {"details": [layout]}])
+    until = "until the boot unit, or a run, sets what is held"
+    assert lines[1:] == [
+        "gpu_power_limit = 630  (host h)",
+        f"    gpu 0: live 630, wanted 630, after a reboot 700 {until}, held by gpu",
+        'gpu_mig = ["3g.40gb"]  (host h)',
+        '    gpu 0: live [], wanted ["3g.40gb:4"], after a reboot [], not held',
+        "gpu.ecc: nobody asks for it",
+        "    gpu 0: live true, wanted false, after a reboot false, not held",
+    ]

@@ -128,3 +128,12 @@ def test_the_file_that_is_installed_is_the_bundle(node: Installed) -> None:
 
     assert node.pyz.read_bytes() == PROGRAM_TEXT.encode("utf-8", "surrogateescape")
     assert (node.root / unit_path(SERVICE).lstrip("/")).read_text().count(PROGRAM) >= 2
+
+
+def test_no_unit_for_what_may_not_be_set(node: Installed) -> None:
+    left_out = node.module(max_disruption="none", power_limit=630)
+    assert not left_out["changed"] and left_out["writes"] == 0 and node.files() == []
+    assert "needs_more_disruption" in {wish["reason"] for wish in left_out["unapplied"]}
+    node.module(**WISH)
+    assert node.module(max_disruption="none", power_limit=500, graphics_clocks=1980)["writes"] == 0
+    assert node.files()
