@@ -89,7 +89,7 @@ class Lab:
 
     def forget(self) -> None:
         """Every node as it was when the lab came up: boards, settings, records, packages stay."""
-        run = self.play("swarm.node.uninstall")
+        run = self.play("swarm.node.uninstall", node_max_disruption="reboot")
         for node in (H100, MIXED):
             self.run(node, "nvml-sim", "clear")
         assert run.code == 0, run.output

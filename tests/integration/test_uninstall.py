@@ -49,3 +49,32 @@ def test_without_the_driver_the_kernel_layer_is_given_back_all_the_same(lab: Lab
         lab.run(H100, "nvml-sim", "driver", "load")
     assert lab.run(H100, "cat", ARP_IGNORE).strip() == "0"
     assert lab.play("swarm.node.uninstall", "--limit", H100).code == 0
+
+
+def test_what_disturbs_is_given_back_where_that_is_allowed(lab: Lab) -> None:
+    lab.forget()
+    disruption = {"node_max_disruption": "reboot", "node_batches": ["100%"]}
+    wishes = {"gpu_ecc": {"1": False}, "gpu_mig": {"7": ["3g.40gb"]}, **disruption}
+    assert lab.optimize("--limit", H100, **wishes).code == 0
+    lab.reboot(H100)  # ECC takes effect, and the unit brings the layout back
+    assert lab.gpus(H100)[1]["ecc"] == [0, 0] and lab.gpus(H100)[7]["mig_instances"]
+    left_out = lab.play("swarm.node.uninstall", "--limit", H100)
+    assert left_out.code == 0 and lab.gpus(H100)[7]["mig_instances"], left_out.output
+    run = lab.play("swarm.node.uninstall", "--limit", H100, **disruption)
+    assert run.code == 0, run.output
+    assert lab.gpus(H100)[1]["ecc"] == [0, 1] and not lab.gpus(H100)[7]["mig_instances"]
+    assert lab.sh(H100, "ls /var/lib/swarm_node/*.json 2>&1 || true").endswith("No such file or directory\n")
+    lab.reboot(H100)
+
+
+def test_layouts_are_given_back_although_the_settings_cannot_be(lab: Lab) -> None:
+    lab.forget()
+    disruption = {"node_max_disruption": "reboot", "node_batches": ["100%"]}
+    assert lab.optimize("--limit", H100, gpu_mig={"7": ["3g.40gb"]}, **disruption).code == 0
+    lab.run(H100, "nvml-sim", "inject", "nvmlDeviceSetPowerManagementLimit", "UNKNOWN")
+    try:
+        run = lab.play("swarm.node.uninstall", "--limit", H100, **disruption)
+        assert run.code != 0 and not lab.gpus(H100)[7]["mig_instances"], run.output
+    finally:
+        lab.run(H100, "nvml-sim", "clear")
+    assert lab.play("swarm.node.uninstall", "--limit", H100, **disruption).code == 0

@@ -205,7 +205,7 @@ def _add(plan: Plan, change: Change | None) -> None:
 
 
 class Opaque(str):
-    """A text nobody wants to read: diffs and the journal show how long it is."""
+    """A text nobody wants to read: diffs show how long it is. The journal has the whole of it."""
 
     def __str__(self) -> str:
         return f"({len(self)} characters)"

@@ -150,7 +150,7 @@ def options_from(params: Mapping[str, Any], check: bool) -> GpuOptions:
         pynvml_path=params["pynvml_path"] or "",
         library=params["nvml_library"] or "",
     )
-    if options.writes and not all(_can_write(Path(params[name])) for name in ("state_dir", "run_dir")):
+    if options.writes and not all(can_write(Path(params[name])) for name in ("state_dir", "run_dir")):
         raise NodeError(NEEDS_ROOT)
     return options
 
@@ -165,7 +165,7 @@ def expect_from(raw: Mapping[str, Any] | None, origins: Mapping[str, str]) -> Ex
     return Expect(raw["gpu"] or "", raw["count"], bool(raw["uniform"]), origin)
 
 
-def _can_write(directory: Path) -> bool:
+def can_write(directory: Path) -> bool:
     """Whether files can be made in a directory that may not exist yet."""
     while not directory.exists() and directory != directory.parent:
         directory = directory.parent

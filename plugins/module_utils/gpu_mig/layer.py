@@ -16,7 +16,7 @@ from ..core.errors import BindError, LayerUnavailable, NodeError
 from ..core.model import Change, Plan
 from ..core.store import RUN_DIR, STATE_DIR, Record, Store
 from ..gpu.checks import expect_problems
-from ..gpu.layer import NEEDS_ROOT, expect_from
+from ..gpu.layer import NEEDS_ROOT, can_write, expect_from
 from ..gpu.lost import with_addresses
 from ..gpu.managers import find_manager
 from ..gpu.nvml import BindingMissing, Nvml
@@ -204,13 +204,6 @@ def options_from(params: Mapping[str, Any], check: bool) -> MigOptions:
         pynvml_path=params["pynvml_path"] or "",
         library=params["nvml_library"] or "",
     )
-    if options.writes and not all(_can_write(Path(params[name])) for name in ("state_dir", "run_dir")):
+    if options.writes and not all(can_write(Path(params[name])) for name in ("state_dir", "run_dir")):
         raise NodeError(NEEDS_ROOT)
     return options
-
-
-def _can_write(directory: Path) -> bool:
-    """Whether files can be made in a directory that may not exist yet."""
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
-    return os.access(directory, os.W_OK)
