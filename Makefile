@@ -44,7 +44,7 @@ lab-down: ## remove the nodes of all labs of this checkout and the cache: nothin
 	@/usr/bin/python3 -m lab purge
 
 ##@ Tests
-.PHONY: lint unit sanity test-fast faults integration molecule bench bench-short test
+.PHONY: lint unit sanity test-fast faults integration vm molecule bench bench-short test
 lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
 	@$(STAGE) "ruff check" ruff check --quiet .
 	@$(STAGE) "ruff format" ruff format --check --quiet .
@@ -66,6 +66,9 @@ faults: tools ## every step of a run fails or dies once: unit tests that take th
 
 integration: tools ## tests on a lab of their own
 	@$(STAGE) "integration tests" scripts/with-lab test .venv/bin/python -m pytest -q tests/integration
+
+vm: vm-tools ## tests on virtual machines with kernels of their own
+	@$(STAGE) "virtual machines" scripts/with-lab vm:vm .venv/bin/python -m pytest -q tests/vm
 
 molecule: tools ## every scenario, on a lab of its own: SCENARIO= for one
 	@$(STAGE) "molecule" scripts/with-lab molecule bash -ec 'for s in $(or $(SCENARIO),$(SCENARIOS)); do scripts/stage "molecule $$s" molecule test --scenario-name "$$s"; done'
@@ -91,10 +94,12 @@ clean: ## remove build output and the tools' caches (not .venv, not the lab)
 help: ## this text
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: runtime lab-tools tools
+.PHONY: runtime lab-tools tools vm-tools
 runtime:
 	@scripts/bootstrap runtime
 lab-tools:
 	@scripts/bootstrap lab
 tools:
 	@scripts/bootstrap dev
+vm-tools:
+	@scripts/bootstrap vm

@@ -1,7 +1,10 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Command line: python -m benchmarks [--short] [--only NAME]. Needs the lab that SWARM_NODE_LAB names."""
+"""Command line: python -m benchmarks [--short] [--only NAME].
+
+All but the mesh planner need the lab that SWARM_NODE_LAB names.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu, kernel, merge, node, peer
+from benchmarks import gpu, kernel, merge, mesh_planner, node, peer
 from benchmarks.ansible_run import CHECKOUT, Playbooks
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Row, table
 
 REPORTS = CHECKOUT / "reports" / "benchmarks"
-NAMES = ["kernel", "gpu", "merge"]
+NAMES = ["kernel", "gpu", "merge", "mesh_planner"]
+WITHOUT_LAB = {"mesh_planner"}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--short", action="store_true", help="one repetition, and the merge for 100 hosts only"
+        "--short", action="store_true", help="one repetition; merge of 100 hosts, meshes of up to 1,000 only"
     )
     parser.add_argument("--only", choices=NAMES, action="append", help="this benchmark; may be repeated")
     return parser.parse_args(argv)
@@ -42,7 +46,7 @@ def say(text: str) -> None:
 
 def measure(short: bool, names: list[str]) -> tuple[list[Row], dict[str, Any]]:
     """All rows, and what they were measured with. Raises BenchmarkError."""
-    lab = node.require_lab()
+    lab = None if WITHOUT_LAB.issuperset(names) else node.require_lab()
     repetitions = 1 if short else 3
     collections, facts = [], machine()
     if "kernel" in names:
@@ -60,6 +64,11 @@ def measure(short: bool, names: list[str]) -> tuple[list[Row], dict[str, Any]]:
             rows += gpu.benchmark(playbooks, repetitions, say)
         if "merge" in names:
             rows += merge.benchmark(playbooks, repetitions, say, work, [100] if short else [100, 1000])
+        if "mesh_planner" in names:
+            counts = [100, 1000] if short else [100, 1000, 10000]
+            planned, meshes = mesh_planner.benchmark(repetitions, say, work, counts)
+            rows += planned
+            facts.update(meshes)
     load.append(os.getloadavg()[0])
     facts.update(lab=lab, short=short, repetitions=repetitions, load_1min_before_after=load)
     facts["seconds"] = round(time.monotonic() - start, 1)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The embedded lab: three systemd nodes with simulated GPUs, in namespaces of their own."""
+"""The embedded lab: systemd nodes, with simulated GPUs or in a mesh, in namespaces of their own."""
 
 from __future__ import annotations

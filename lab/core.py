@@ -8,19 +8,21 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import images, keys, namespaces, network, nodes, podman
+from lab import images, keys, namespaces, network, nodes, podman, sets
 from lab.errors import LabError
 from lab.paths import LABS, LabPaths, cache_dir
 from lab.shell import run, say
-from lab.spec import NODES, Node
+from lab.spec import Node, node_set
 
 # Overlay storage cannot lie on these; memory can stand in.
 _NO_OVERLAY = {"overlayfs", "nfs", "nfs4", "fuseblk", "fuse", "v9fs", "smb2"}
+# More nodes at once only wait for each other, and each waits only so long for its boot.
+_WORKERS = 5
 
 
 @contextmanager
@@ -35,19 +37,24 @@ def locked() -> Iterator[None]:
         os.close(handle)
 
 
-def up(paths: LabPaths) -> None:
-    """Brings the lab up, or repairs it; after a failed start nothing of it remains."""
+def up(paths: LabPaths, wanted: str | None = None) -> None:
+    """Brings the lab up, or repairs it; after a failed start nothing of it remains.
+
+    `wanted` names a set of nodes; without it the lab keeps its set, a new one has the default set.
+    """
     with locked():
-        roots, simulator = _artifacts()
-        if namespaces.holder(paths) is not None and _repaired(paths, roots, simulator):
+        running = namespaces.holder(paths) is not None
+        chosen = sets.choose(paths, wanted, running)
+        roots, simulator = _artifacts(node_set(chosen))
+        if running and _repaired(paths, roots, simulator):
             return
-        _remove(paths)
+        remove(paths)
         try:
-            _prepare(paths)
-            _make(_podman(paths), list(NODES), roots, simulator)
+            _prepare(paths, chosen)
+            _make(_podman(paths), list(node_set(chosen)), roots, simulator)
         except BaseException:
             say(f"lab {paths.name}: cannot start, removing what there is of it")
-            _remove(paths)
+            remove(paths)
             raise
 
 
@@ -56,7 +63,7 @@ def _repaired(paths: LabPaths, roots: dict[str, Path], simulator: Path) -> bool:
     try:
         broken = _unhealthy(paths, roots, simulator)
         if not broken:
-            say(f"lab {paths.name} is already up: {', '.join(node.name for node in NODES)}")
+            say(f"lab {paths.name} is already up: {', '.join(node.name for node in sets.nodes_of(paths))}")
             return True
         say(f"lab {paths.name}: making again {', '.join(node.name for node in broken)}")
         _make(_podman(paths), broken, roots, simulator)
@@ -66,23 +73,23 @@ def _repaired(paths: LabPaths, roots: dict[str, Path], simulator: Path) -> bool:
     return True
 
 
-def _artifacts() -> tuple[dict[str, Path], Path]:
+def _artifacts(wanted: Iterable[Node]) -> tuple[dict[str, Path], Path]:
     simulator = images.simulator_package()
-    return images.roots(node.suite for node in NODES), simulator
+    return images.roots(node.suite for node in wanted), simulator
 
 
-def _prepare(paths: LabPaths) -> None:
-    """State directory, keys, namespaces, storage, bridge."""
+def _prepare(paths: LabPaths, chosen: str) -> None:
+    """State directory, set, keys, namespaces, storage."""
     for folder in (paths.state, paths.storage, paths.temporary):
         folder.mkdir(parents=True, exist_ok=True)
     paths.storage.chmod(0o700)
     paths.containers_conf.write_text(podman.configuration(paths, podman.limits()), encoding="utf-8")
-    keys.make(paths)
+    sets.remember(paths, chosen)
+    keys.make(paths, node_set(chosen))
     holder = namespaces.start(paths)
     if run(["stat", "-f", "-c", "%T", str(paths.storage)]).strip() in _NO_OVERLAY:
         say("this checkout's file system cannot hold overlays: the nodes' storage is kept in memory")
         run([*namespaces.enter(holder), "mount", "-t", "tmpfs", "lab-storage", str(paths.storage)])
-    network.make_bridge(holder)
 
 
 def _podman(paths: LabPaths) -> podman.Podman:
@@ -93,8 +100,8 @@ def _podman(paths: LabPaths) -> podman.Podman:
 
 
 def _make(engine: podman.Podman, wanted: list[Node], roots: dict[str, Path], simulator: Path) -> None:
-    network.make_bridge(engine.holder)
-    with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
+    network.make_bridges(engine.holder, wanted)
+    with ThreadPoolExecutor(max_workers=min(len(wanted), _WORKERS)) as pool:
         jobs = [pool.submit(nodes.make, engine, node, roots[node.suite], simulator) for node in wanted]
     for job in jobs:
         job.result()
@@ -108,12 +115,13 @@ def _unhealthy(paths: LabPaths, roots: dict[str, Path], simulator: Path) -> list
     def healthy(node: Node) -> bool:
         entry = known.get(node.name, {})
         spec = nodes.spec_digest(node, roots[node.suite], simulator)
-        return entry.get("state") == "running" and entry.get("spec") == spec and nodes.greets(engine, node)
+        current = entry.get("state") == "running" and entry.get("spec") == spec
+        return current and nodes.greets(engine.holder, node)
 
-    return [node for node in NODES if not healthy(node)]
+    return [node for node in sets.nodes_of(paths) if not healthy(node)]
 
 
-def _remove(paths: LabPaths) -> None:
+def remove(paths: LabPaths) -> None:
     """Ends the lab and deletes its state; the cache of root file systems stays."""
     namespaces.stop(paths)
     if paths.state.exists():
@@ -124,7 +132,7 @@ def stop(paths: LabPaths) -> None:
     """Removes the lab and all its state; root file systems stay cached for a quick next start."""
     with locked():
         existed = paths.state.exists()
-        _remove(paths)
+        remove(paths)
         _forget_empty()
     say(f"lab {paths.name} is {'gone' if existed else 'not up'}")
 
@@ -160,6 +168,30 @@ def reboot(paths: LabPaths, node: Node) -> None:
     say(f"{node.name}: rebooted")
 
 
+def crash(paths: LabPaths, node: Node) -> None:
+    """Ends one node as a power failure does."""
+    with locked():
+        nodes.crash(_podman(paths), node)
+    say(f"{node.name}: down")
+
+
+def start(paths: LabPaths, node: Node) -> None:
+    """Starts a node after a crash and waits for it."""
+    with locked():
+        nodes.start(_podman(paths), node)
+    say(f"{node.name}: started")
+
+
+def cut(paths: LabPaths, node: Node, silent: bool = False) -> None:
+    """Cuts a node's underlay until `restore` or a restart of the node."""
+    network.cut(_podman(paths).holder, node, silent)
+
+
+def restore(paths: LabPaths, node: Node) -> None:
+    """Ends what `cut` did."""
+    network.restore(_podman(paths).holder, node)
+
+
 def status(paths: LabPaths) -> tuple[bool, str]:
     """Whether all nodes run and answer, and a line per node."""
     if namespaces.holder(paths) is None:
@@ -167,13 +199,13 @@ def status(paths: LabPaths) -> tuple[bool, str]:
     engine = _podman(paths)
     known = engine.containers()
     healthy, lines = True, []
-    for node in NODES:
+    for node in sets.nodes_of(paths):
         state = known.get(node.name, {}).get("state", "missing")
-        answers = state == "running" and nodes.greets(engine, node)
+        answers = state == "running" and nodes.greets(engine.holder, node)
         healthy = healthy and answers
         reached = "ssh" if answers else "no ssh"
         boards = node.boards or "-"
-        lines.append(f"{node.name:10} {node.address:12} {node.suite:9} {boards:12} {state:9} {reached}\n")
+        lines.append(f"{node.name:10} {node.address:14} {node.suite:9} {boards:12} {state:9} {reached}\n")
     return healthy, "".join(lines)
 
 

@@ -81,14 +81,14 @@ def simulator_package() -> Path:
         say("building the NVML simulator")
         run([sys.executable, str(script), "--deb", str(output)], timeout=300)
 
-    return _cached("libnvidia-ml1", simulator_key(), ".deb", build)
+    return cached("libnvidia-ml1", simulator_key(), ".deb", build)
 
 
 def _root(suite: str) -> Path:
-    return _cached(f"root-{suite}", root_key(suite), ".tar", lambda output: _mmdebstrap(suite, output))
+    return cached(f"root-{suite}", root_key(suite), ".tar", lambda output: _mmdebstrap(suite, output))
 
 
-def _cached(kind: str, key: str, suffix: str, build: Callable[[Path], None]) -> Path:
+def cached(kind: str, key: str, suffix: str, build: Callable[[Path], None]) -> Path:
     """`kind-key.suffix` in the cache; built under a lock, whole or not at all; unused ones of the kind go."""
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,17 +117,26 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _mmdebstrap(suite: str, output: Path) -> None:
-    """Builds a root file system; LabError with mmdebstrap's last words."""
+    debootstrap(suite, output, PACKAGES, [f"--customize-hook={customize_hook()}"])
+
+
+def customize_hook() -> str:
+    """The hook that turns a plain Debian into a node."""
+    return f'{shlex.join([str(NODE_FILES / "customize"), *REPOSITORY_PACKAGES])} -- "$1"'
+
+
+def debootstrap(suite: str, output: Path, packages: Iterable[str], options: Iterable[str]) -> None:
+    """Builds a root file system, a tar or a directory by the output's name; LabError with the last words."""
     say(f"{suite}: building the root file system (about half a minute, kept for later)")
-    with tempfile.NamedTemporaryFile("w", suffix=".conf") as options:
-        options.write(apt.configuration())
-        options.flush()
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as configuration:
+        configuration.write(apt.configuration())
+        configuration.flush()
         command = [
             "mmdebstrap",
             "--variant=minbase",
-            f"--include={','.join(PACKAGES)}",
-            f"--aptopt={options.name}",
-            f'--customize-hook={shlex.join([str(NODE_FILES / "customize"), *REPOSITORY_PACKAGES])} -- "$1"',
+            f"--include={','.join(packages)}",
+            f"--aptopt={configuration.name}",
+            *options,
             suite,
             str(output),
             apt.source_line(suite),

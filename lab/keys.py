@@ -6,22 +6,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from lab.paths import ROOT, LabPaths
 from lab.shell import run
-from lab.spec import NODES, Node
+from lab.spec import Node
 
 
-def make(paths: LabPaths) -> None:
+def make(paths: LabPaths, nodes: Iterable[Node]) -> None:
     """Makes the keys that are missing, and known_hosts."""
     paths.host_keys.mkdir(mode=0o700, exist_ok=True)
     _make(paths.key, f"lab {paths.name}")
     lines = []
-    for node in NODES:
+    for node in nodes:
         _make(host_key(paths, node), node.name)
         public = host_key(paths, node).with_suffix(".pub").read_text(encoding="utf-8").split()
-        lines.append(f"{node.name},{node.address} {public[0]} {public[1]}\n")
+        lines.append(f"{node.name},{node.login} {public[0]} {public[1]}\n")
     paths.known_hosts.write_text("".join(lines), encoding="utf-8")
     give_to_caller(paths)
 
@@ -57,4 +58,4 @@ def ssh_options(paths: LabPaths) -> list[str]:
 def ssh_command(paths: LabPaths, node: Node, words: list[str]) -> list[str]:
     """The ssh call the inventory amounts to, for a person's shell."""
     flags = [word for option in ssh_options(paths) for word in ("-o", option)]
-    return ["ssh", "-F", "/dev/null", "-i", str(paths.key), *flags, f"{node.user}@{node.address}", *words]
+    return ["ssh", "-F", "/dev/null", "-i", str(paths.key), *flags, f"{node.user}@{node.login}", *words]

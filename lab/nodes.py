@@ -8,16 +8,17 @@ from __future__ import annotations
 import io
 import tarfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from lab import keys, network
+from lab import keys, network, sets
 from lab.errors import LabError
 from lab.images import digest
-from lab.namespaces import enter
+from lab.namespaces import Process, enter
 from lab.paths import LabPaths
 from lab.podman import TUN, Podman, run_options
 from lab.shell import run, say
-from lab.spec import BRIDGE_ADDRESS, DRIVER_VERSION, NODES, Node
+from lab.spec import BRIDGE_ADDRESS, DRIVER_VERSION, Node
 
 BOOT_SECONDS = 60
 SETUP = "/usr/local/lib/swarm-lab/setup"
@@ -35,7 +36,7 @@ def node_files(paths: LabPaths, node: Node, simulator: Path) -> dict[str, tuple[
     authorized = paths.key.with_suffix(".pub").read_bytes()
     home = "root" if node.user == "root" else f"home/{node.user}"
     files = {
-        "etc/hosts": (0o644, hosts_file().encode()),
+        "etc/hosts": (0o644, hosts_file(node, sets.nodes_of(paths)).encode()),
         "etc/hostname": (0o644, f"{node.name}\n".encode()),
         "etc/ssh/ssh_host_ed25519_key": (0o600, private.read_bytes()),
         "etc/ssh/ssh_host_ed25519_key.pub": (0o644, private.with_suffix(".pub").read_bytes()),
@@ -47,10 +48,10 @@ def node_files(paths: LabPaths, node: Node, simulator: Path) -> dict[str, tuple[
     return files
 
 
-def hosts_file() -> str:
-    """/etc/hosts of every node."""
+def hosts_file(owner: Node, nodes: Iterable[Node]) -> str:
+    """/etc/hosts of a node: itself, and all that can be reached from outside."""
     names = [("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost"), (BRIDGE_ADDRESS, "lab")]
-    names += [(node.address, node.name) for node in NODES]
+    names += [(node.address, node.name) for node in nodes if node == owner or node.router is None]
     return "".join(f"{address} {name}\n" for address, name in names)
 
 
@@ -68,6 +69,7 @@ def archive(files: dict[str, tuple[int, bytes]]) -> bytes:
 def make(podman: Podman, node: Node, root: Path, simulator: Path) -> None:
     """Makes the node from its image and waits until it is set up."""
     podman.call("rm", "--force", "--ignore", "--time=1", node.name)
+    network.make_router(podman.holder, node)
     network.make_namespace(podman.holder, node)
     image = podman.import_root(root)
     spec = spec_digest(node, root, simulator)
@@ -78,7 +80,7 @@ def make(podman: Podman, node: Node, root: Path, simulator: Path) -> None:
     podman.execute(node, "sh", "-c", ownership(node))
     podman.execute(node, SETUP, *([node.boards, DRIVER_VERSION] if node.boards else []))
     wait_ssh(podman, node)
-    say(f"{node.name}: up ({node.suite}, {node.boards or 'no GPU'}, {node.user}@{node.address})")
+    say(f"{node.name}: up ({node.suite}, {node.boards or 'no GPU'}, {node.user}@{node.login})")
 
 
 def ownership(node: Node) -> str:
@@ -90,6 +92,17 @@ def ownership(node: Node) -> str:
 def reboot(podman: Podman, node: Node) -> None:
     """Restarts the node: what is volatile is lost, its file system stays."""
     podman.call("stop", "--ignore", node.name)
+    start(podman, node)
+
+
+def crash(podman: Podman, node: Node) -> None:
+    """Ends the node at once, as a power failure does; its addresses are gone, its file system stays."""
+    podman.call("kill", node.name)
+    network.remove_namespace(podman.holder, node)
+
+
+def start(podman: Podman, node: Node) -> None:
+    """Starts a node that is down and waits for it."""
     network.make_namespace(podman.holder, node)
     podman.call("start", node.name)
     wait_booted(podman, node)
@@ -121,17 +134,17 @@ def wait_booted(podman: Podman, node: Node) -> None:
 def wait_ssh(podman: Podman, node: Node) -> None:
     """Waits until the node's sshd greets."""
     deadline = time.monotonic() + BOOT_SECONDS
-    while not greets(podman, node):
+    while not greets(podman.holder, node):
         if time.monotonic() > deadline:
-            raise LabError(f"{node.name}: sshd does not answer on {node.address} port 22")
+            raise LabError(f"{node.name}: sshd does not answer on {node.login} port 22")
         time.sleep(0.1)
 
 
-def greets(podman: Podman, node: Node) -> bool:
-    """Whether an ssh server answers at the node's address, within two seconds."""
+def greets(holder: Process, node: Node) -> bool:
+    """Whether an ssh server answers at the node's login address, within two seconds."""
     script = 'exec 3<>"/dev/tcp/$1/22" && read -r -t 2 banner <&3 && [ "${banner#SSH-}" != "$banner" ]'
     try:
-        run([*enter(podman.holder), "timeout", "2", "bash", "-c", script, "bash", node.address], timeout=10)
+        run([*enter(holder), "timeout", "2", "bash", "-c", script, "bash", node.login], timeout=10)
     except LabError:
         return False
     return True

@@ -36,6 +36,11 @@ class LabPaths:
         return self.state / "holder"
 
     @property
+    def node_set(self) -> Path:
+        """One line: the name of the set of nodes the lab holds."""
+        return self.state / "set"
+
+    @property
     def storage(self) -> Path:
         return self.state / "storage"
 

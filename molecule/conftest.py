@@ -19,9 +19,10 @@ sys.path.insert(0, str(CHECKOUT))
 
 from lab.keys import ssh_options  # noqa: E402
 from lab.paths import LabPaths  # noqa: E402
-from lab.spec import NODES  # noqa: E402
+from lab.sets import nodes_of  # noqa: E402
 
 PATHS = LabPaths(os.environ.get("SWARM_NODE_LAB") or "molecule")
+NODES = nodes_of(PATHS)
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,7 @@ def ssh_config(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("ssh") / "config"
     lines = []
     for node in NODES:
-        lines += [f"Host {node.name}", f"  HostName {node.address}", f"  User {node.user}"]
+        lines += [f"Host {node.name}", f"  HostName {node.login}", f"  User {node.user}"]
         lines += [f"  IdentityFile {PATHS.key}"]
         lines += ["  " + option.replace("=", " ", 1) for option in ssh_options(PATHS)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

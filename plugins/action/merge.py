@@ -27,6 +27,7 @@ from ..plugin_utils.merge import profiles, schema
 from ..plugin_utils.merge.levels import inventory_levels, play_level
 from ..plugin_utils.merge.resolve import EXTRA_RANK, PLAY_RANK, Level, Unrendered
 from ..plugin_utils.merge.wishes import Merged, Validator, decide, merge, unknown
+from ..plugin_utils.mesh import wishes as mesh_wishes
 
 BATCH = re.compile(r"[1-9][0-9]*|([1-9][0-9]?|100)%")
 """One size in `node_batches`."""
@@ -191,6 +192,7 @@ def _validators() -> dict[str, Validator]:
     found["node_freeze"] = _freeze_mistakes
     found["gpu_nccl"] = mistakes_in_nccl
     found["gpu_mig_layouts"] = mistakes_in_layouts
+    found.update(mesh_wishes.validators())
     return found
 
 

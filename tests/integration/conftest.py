@@ -7,82 +7,23 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from lab_runs import BIN, CHECKOUT, Nodes, Run
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
+__all__ = ["BIN", "CHECKOUT", "CPU", "H100", "MIXED", "Lab", "Run"]
+
 H100, MIXED, CPU = "h100-1", "mixed-1", "cpu-1"
 
 
-@dataclass
-class Run:
-    """One ansible-playbook run: exit code, output, and the JSON report of the summary callback."""
-
-    code: int
-    output: str
-    report: dict[str, Any]
-
-    def host(self, name: str) -> dict[str, Any]:
-        return self.report["hosts"][name]
-
-    def layer(self, host: str, layer: str) -> dict[str, Any]:
-        found = [item for item in self.host(host)["layers"] if item["layer"] == layer]
-        assert len(found) == 1, f"{layer} of {host}: {found}"
-        return found[0]
-
-    def failure(self, host: str) -> str:
-        """All failure messages of a host."""
-        return "\n".join(item["msg"] for item in self.host(host)["failures"])
-
-
-class Lab:
-    """The running lab whose name is in SWARM_NODE_LAB."""
-
-    def __init__(self, reports: Path) -> None:
-        self.reports = reports
-
-    def run(self, node: str, *words: str, check: bool = True) -> str:
-        """Runs a command in a node as root and returns its output."""
-        line = [sys.executable, "-m", "lab", "exec", node, *words]
-        done = subprocess.run(line, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
-        assert not check or done.returncode == 0, f"{node}: {words}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def sh(self, node: str, script: str, check: bool = True) -> str:
-        return self.run(node, "sh", "-c", script, check=check)
-
-    def reboot(self, node: str) -> None:
-        line = [sys.executable, "-m", "lab", "reboot", node]
-        subprocess.run(line, cwd=CHECKOUT, check=True, timeout=180, capture_output=True)
+class Lab(Nodes):
+    """The three nodes of the default lab, with simulated GPUs."""
 
     def gpus(self, node: str) -> list[dict[str, Any]]:
         """The simulator's own view of the boards, locks included."""
         status = json.loads(self.run(node, "nvml-sim", "status", "--json"))
         return status["gpus"]
-
-    def play(self, playbook: str, *arguments: str, **extra: Any) -> Run:
-        """Runs a playbook on the lab. `extra` become extra variables."""
-        inventory = ["-i", str(CHECKOUT / "inventories" / "lab")]
-        variables = ["-e", json.dumps(extra)] if extra else []
-        return self.raw(playbook, *inventory, *arguments, *variables)
-
-    def raw(self, playbook: str, *arguments: str) -> Run:
-        """The same with an inventory of the caller's."""
-        environment = {**os.environ, "SWARM_NODE_REPORT_DIR": str(self.reports), "ANSIBLE_NOCOLOR": "1"}
-        line = [str(BIN / "ansible-playbook"), playbook, *arguments]
-        latest = self.reports / "latest.json"
-        latest.unlink(missing_ok=True)
-        done = subprocess.run(
-            line, cwd=CHECKOUT, capture_output=True, text=True, timeout=600, env=environment
-        )
-        report = json.loads(latest.read_text("utf-8")) if latest.exists() else {}
-        return Run(done.returncode, done.stdout + done.stderr, report)
 
     def optimize(self, *arguments: str, **extra: Any) -> Run:
         return self.play("swarm.node.optimize", *arguments, **extra)

@@ -9,7 +9,7 @@ import configparser
 from dataclasses import dataclass, fields
 
 from ..core.errors import NodeError
-from .marking import marked
+from ..core.marking import marked
 
 MANAGE = ("auto", "manage")
 

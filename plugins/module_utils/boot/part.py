@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 from ..core.composite import Composite, Part
 from ..core.contract import Port
 from ..core.errors import NodeError
+from ..core.interpreter import PYTHON, lasting
 from ..core.managed_files import FILE
 from ..core.model import Claim, Plan
 from ..core.store import Record
@@ -30,7 +30,6 @@ from .port import BootPort
 from .systemd import FORGETFUL, Systemctl
 from .units import AFTER, after, texts
 
-PYTHON = "/usr/bin/python3"
 LASTING = ("gpu.ecc",)
 """Keys that a GPU keeps over a boot by itself: nothing for which the unit would be needed."""
 
@@ -167,14 +166,5 @@ def with_boot(
 
 
 def interpreter() -> str:
-    """The Python that runs this; by its short name where that is the same, which outlives an upgrade.
-
-    A virtual environment is not the same, though it links to the same file: it has modules of its own.
-    """
-    if sys.prefix != sys.base_prefix:
-        return sys.executable
-    try:
-        same = os.path.samefile(PYTHON, sys.executable)  # noqa: PTH121 (either may be missing)
-    except OSError:
-        same = False
-    return PYTHON if same else sys.executable
+    """The Python that runs this, as the units name it."""
+    return lasting(PYTHON, sys.executable, sys.prefix != sys.base_prefix)

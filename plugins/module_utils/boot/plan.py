@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..core.managed_files import file_change
+from ..core.marking import is_untouched
 from ..core.model import Change, Plan, Unapplied
-from .marking import is_untouched
 from .paths import PROGRAM, SERVICE, TIMER, UNITS, links, owner_path, unit_path
 from .systemd import Unit
 

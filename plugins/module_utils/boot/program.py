@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..core import files
 from ..core.errors import NodeError
+from ..core.notify import WARNING, put, say, tell_status
 from ..core.signals import signals_as_errors
 from .kinds import Places
-from .notify import WARNING, put, say, tell_status
 from .options import parse
 from .owners import parse_owner
 from .paths import OWNERS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .marking import marked
+from ..core.marking import marked
 from .paths import OWNERS, PROGRAM, SERVICE, TIMER, UDEV_RULE, WANTED_BY, WATCH, unit_path
 from .status import START_LIMIT, STOP_LIMIT
 

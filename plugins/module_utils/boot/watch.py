@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.notify import NOTICE, WARNING, say
 from ..core.store import Store
-from .notify import NOTICE, WARNING, say
 from .options import parse
 from .paths import SERVICE, is_masked, unit_path
 from .status import due, read_stamp, read_status

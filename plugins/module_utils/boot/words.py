@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .notify import NOTICE, WARNING
+from ..core.notify import NOTICE, WARNING
 from .reapply import Done
 from .status import BUSY, FROZEN, MANAGED, NOTHING, RUNNING, TRY_AGAIN, UNAVAILABLE, UNCHANGED, Status
 

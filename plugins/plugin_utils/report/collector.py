@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.swarm.node.plugins.plugin_utils.report import attention, results
+from ansible_collections.swarm.node.plugins.plugin_utils.report import attention, mesh, results
 from ansible_collections.swarm.node.plugins.plugin_utils.report.results import Event
 
-SCHEMA = 2
+SCHEMA = 3
 
 STATES = (
     "failed",
@@ -53,6 +53,7 @@ class _Host:
     layers: dict[Slot, _Layer] = field(default_factory=dict)
     merge: dict[str, Any] = field(default_factory=lambda: {"profile": "", "explain": []})
     merged: bool = False
+    meshes: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     unreachable: str = ""
     other_changes: list[str] = field(default_factory=list)
@@ -95,6 +96,12 @@ class Collector:
                 self._add_ok(host, event)
 
     def _add_ok(self, host: _Host, event: Event) -> None:
+        meshes = mesh.fields(event.result)
+        if meshes:
+            # Of several looks the last one counts: it shows what became of a change.
+            self.relevant = True
+            host.meshes.update(meshes)
+        mesh.confirm(host.meshes, event.result)
         if results.is_layer_result(event.result):
             self.relevant = True
             self._add_layer(host, event, failed=False)
@@ -108,6 +115,7 @@ class Collector:
                 host.other_changes.append(event.task)
 
     def _add_failure(self, host: _Host, event: Event) -> None:
+        mesh.confirm(host.meshes, event.result)
         fields = results.layer_fields(event.result)
         ours = results.is_layer_result(event.result, failed=True)
         if ours or event.action.startswith("swarm.node."):
@@ -142,6 +150,7 @@ class Collector:
         """The whole run as plain data; `stats` is Ansible's recap per host."""
         with self._lock:
             hosts = {name: self._host(host, stats.get(name, {})) for name, host in self._hosts.items()}
+            meshes = mesh.join({name: host.meshes for name, host in self._hosts.items()})
         stopped = any(host["state"] in ("failed", "unreachable") for host in hosts.values())
         for name in self._expected - hosts.keys() if stopped else ():
             hosts[name] = self._host(_Host(), {}) | {"state": "not_reached"}
@@ -155,7 +164,8 @@ class Collector:
                 "finished": finished.isoformat(timespec="seconds"),
                 "seconds": round((finished - self.started).total_seconds(), 1),
             },
-            "totals": totals(hosts),
+            "totals": totals(hosts) | {"mesh": mesh.totals(meshes)},
+            "meshes": meshes,
             "hosts": hosts,
         }
 
@@ -258,7 +268,7 @@ def _state(
     for state in ("failed", "planned", "changed", "would_change"):
         if state in found:
             return state
-    return "unchanged" if host.merged or layers or failures else "no_layers"
+    return "unchanged" if host.merged or layers or failures or host.meshes else "no_layers"
 
 
 def _took_effect(layer: Mapping[str, Any]) -> bool:

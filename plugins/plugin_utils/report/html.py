@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.swarm.node.plugins.plugin_utils.report import fold
+from ansible_collections.swarm.node.plugins.plugin_utils.report.mesh_view import mesh_views
 from ansible_collections.swarm.node.plugins.plugin_utils.report.text import totals_line
 from ansible_collections.swarm.node.plugins.plugin_utils.report.values import clean, plural, show, span
 from ansible_collections.swarm.node.plugins.plugin_utils.report.view import STATE_WORDS, View, left_over
@@ -32,7 +33,7 @@ def render(view: View, hosts: dict[str, Any]) -> str:
     )
     group_of = {host: group.label for group in view.groups for host in group.hosts}
     template = environment.get_template("report.html.j2")
-    return template.render(view=view, hosts=hosts, group_of=group_of)
+    return template.render(view=view, hosts=hosts, group_of=group_of, meshes=mesh_views(view.meshes))
 
 
 def _show(value: Any, none: str = "unknown") -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.swarm.node.plugins.plugin_utils.report import fold
+from ansible_collections.swarm.node.plugins.plugin_utils.report import fold, mesh_text
 from ansible_collections.swarm.node.plugins.plugin_utils.report.attention import SEVERITIES
 from ansible_collections.swarm.node.plugins.plugin_utils.report.values import clean, plural, show, span
 from ansible_collections.swarm.node.plugins.plugin_utils.report.view import (
@@ -63,6 +63,7 @@ def render(view: View, path: str = "") -> list[Line]:
         rest = sum(len(group.hosts) for group in view.groups[GROUPS_SHOWN:])
         count = plural(len(view.groups) - GROUPS_SHOWN, "more group")
         lines += [("", "plain"), (f"… and {count} ({plural(rest, 'node')}): see the report", "dim")]
+    lines += mesh_text.lines(view.meshes)
     lines += [("", "plain"), (totals_line(view.totals), "plain")]
     if path:
         lines.append((f"report: {path}", "plain"))
@@ -83,6 +84,11 @@ def totals_line(totals: Mapping[str, Any]) -> str:
         parts.append(f"{plural(totals['degraded'], 'node')} degraded")
     if totals["pending"]:
         parts.append(f"{totals['pending']} pending")
+    mesh = totals["mesh"]
+    if mesh["links"]:
+        parts.append(f"{mesh['links'] - mesh['links_not_up']} of {plural(mesh['links'], 'mesh link')} up")
+    if mesh["armed"]:
+        parts.append(f"{plural(mesh['armed'], 'node')} not confirmed")
     if totals["reboot_required"]:
         parts.append(
             f"{plural(totals['reboot_required'], 'node')} need a reboot".replace("node need", "node needs")

@@ -108,6 +108,7 @@ class View:
     unreachable: list[tuple[str, str]]
     not_reached: str
     attention: list[Attention]
+    meshes: Mapping[str, Mapping[str, Any]]
     groups: list[Group] = field(default_factory=list)
 
 
@@ -124,6 +125,7 @@ def make_view(report: Mapping[str, Any]) -> View:
         unreachable=_unreachable(hosts),
         not_reached=hosts_text(name for name, host in hosts.items() if host["state"] == "not_reached"),
         attention=attention.collect(hosts),
+        meshes=report["meshes"],
         groups=_groups(hosts),
     )
 
@@ -160,6 +162,10 @@ def left_over(totals: Mapping[str, Any]) -> list[str]:
         left.append(
             f"{plural(totals['unapplied'], 'wish' if totals['unapplied'] == 1 else 'wishe')} not applied"
         )
+    if totals["mesh"]["links_not_up"]:
+        left.append(f"{plural(totals['mesh']['links_not_up'], 'link')} of the mesh not up")
+    if totals["mesh"]["armed"]:
+        left.append(f"{plural(totals['mesh']['armed'], 'node')} waiting for a change to be confirmed")
     if totals["reboot_required"]:
         left.append(f"{plural(totals['reboot_required'], 'node')} waiting for a reboot")
     elif totals["pending"]:

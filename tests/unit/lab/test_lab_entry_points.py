@@ -75,7 +75,15 @@ def test_an_unknown_level_is_refused_before_anything_is_done(checkout: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "unknown level 'everything'" in done.stderr
-    assert "runtime, lab, dev" in done.stderr
+    assert "runtime, lab, dev, vm" in done.stderr
+
+
+def test_virtual_machines_cost_only_those_who_ask_for_them(checkout: Path) -> None:
+    for target in ("optimize", "integration"):
+        assert "bootstrap vm" not in dry_run(checkout, target)
+    text = dry_run(checkout, "vm")
+    assert text.index("scripts/bootstrap vm") < text.index("scripts/with-lab vm:vm")
+    assert text.endswith("-m pytest -q tests/vm")
 
 
 @pytest.mark.parametrize("tag", ["py311", "py313"])

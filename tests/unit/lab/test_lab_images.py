@@ -49,12 +49,12 @@ def test_built_once_and_the_long_unused_go(cache: Path) -> None:
         built.append(output)
         output.write_text("x", encoding="utf-8")
 
-    old, recent = (images._cached("root-a", key, ".tar", build) for key in "12")
-    other = images._cached("root-b", "1", ".tar", build)
+    old, recent = (images.cached("root-a", key, ".tar", build) for key in "12")
+    other = images.cached("root-b", "1", ".tar", build)
     for path in (old, other):
         os.utime(path, (0, 0))
-    new = images._cached("root-a", "3", ".tar", build)
-    assert images._cached("root-a", "3", ".tar", build) == new
+    new = images.cached("root-a", "3", ".tar", build)
+    assert images.cached("root-a", "3", ".tar", build) == new
     assert len(built) == 4
     assert [path.exists() for path in (old, recent, other, new)] == [False, True, True, True]
 
@@ -65,7 +65,7 @@ def test_a_failed_build_leaves_no_file(cache: Path) -> None:
         raise RuntimeError("full")
 
     with pytest.raises(RuntimeError):
-        images._cached("root-a", "1", ".tar", build)
+        images.cached("root-a", "1", ".tar", build)
     assert [path.name for path in cache.iterdir()] == ["root-a.lock"]
 
 

@@ -23,19 +23,21 @@ from lab.errors import LabError
 LAB = paths.LabPaths("lab")
 
 
-def inventory(checkout: Path) -> dict[str, dict[str, str]]:
-    """host → its variables, from the static inventory."""
-    data = yaml.safe_load((checkout / "inventories/lab/hosts.yml").read_text(encoding="utf-8"))
+def inventory(checkout: Path, name: str) -> dict[str, dict[str, str]]:
+    """host → its variables, from the static inventory of that name."""
+    data = yaml.safe_load((checkout / "inventories" / name / "hosts.yml").read_text(encoding="utf-8"))
     groups = data["all"]["children"]["lab"]["children"].values()
     return {name: values for group in groups for name, values in group["hosts"].items()}
 
 
-def test_the_inventory_names_the_nodes_of_the_lab(checkout: Path) -> None:
-    hosts = inventory(checkout)
+@pytest.mark.parametrize(("name", "node_set"), [("lab", "default"), ("lab-mesh", "mesh")])
+def test_the_inventory_names_the_nodes_of_the_set(checkout: Path, name: str, node_set: str) -> None:
+    hosts = inventory(checkout, name)
+    nodes_of_set = spec.node_set(node_set)
     assert {name: values["ansible_host"] for name, values in hosts.items()} == {
-        node.name: node.address for node in spec.NODES
+        node.name: node.login for node in nodes_of_set
     }
-    for node in spec.NODES:
+    for node in nodes_of_set:
         assert hosts[node.name].get("ansible_user", "root") == node.user
         assert hosts[node.name].get("ansible_become", False) is (node.user != "root")
 
@@ -44,7 +46,7 @@ def test_both_debian_releases_have_gpus() -> None:
     assert {node.suite for node in spec.NODES if node.boards} == set(spec.SUITES)
 
 
-@pytest.mark.parametrize("node", spec.NODES, ids=lambda node: node.name)
+@pytest.mark.parametrize("node", spec.NODES + spec.MESH_NODES, ids=lambda node: node.name)
 def test_no_node_may_write_settings_of_the_machine_underneath(node: spec.Node) -> None:
     options = podman.run_options(LAB, node, "abc", tun=True)
     joined = " ".join(options)
@@ -80,10 +82,14 @@ def test_an_unknown_node_names_the_known(capsys: pytest.CaptureFixture[str]) -> 
     assert "lab name 'NO'" in capsys.readouterr().err
 
 
-def test_every_node_knows_every_name() -> None:
-    lines = dict(line.split(" ", 1) for line in nodes.hosts_file().splitlines())
-    for node in spec.NODES:
-        assert lines[node.address] == node.name
+@pytest.mark.parametrize("node_set", spec.SETS)
+def test_a_node_knows_every_name_that_can_be_reached(node_set: str) -> None:
+    wanted = spec.node_set(node_set)
+    for owner in wanted:
+        lines = dict(line.split(" ", 1) for line in nodes.hosts_file(owner, wanted).splitlines())
+        for node in wanted:
+            known = node.router is None or node is owner
+            assert lines.get(node.address) == (node.name if known else None)
 
 
 def test_the_archive_keeps_modes_and_belongs_to_root() -> None:

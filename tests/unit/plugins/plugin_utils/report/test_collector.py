@@ -182,7 +182,7 @@ def test_report_shape():
     collector = Collector("site.yml", check=False, started=NOW)
     collector.add(APPLY)
     report = collector.report(NOW + timedelta(seconds=3), {})
-    assert report["schema"] == 2
+    assert report["schema"] == 3
     assert report["run"] == {
         "playbook": "site.yml", "check": False, "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:04:08+00:00", "seconds": 3.0,

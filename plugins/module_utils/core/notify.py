@@ -27,12 +27,20 @@ def put(text: str) -> None:
 
 def tell_status(text: str) -> None:
     """The line that `systemctl status` shows. Where systemd does not listen nothing happens."""
+    _notify(f"STATUS={' '.join(text.split())}")
+
+
+def tell_ready() -> None:
+    """A unit of Type=notify counts as started from now on."""
+    _notify("READY=1")
+
+
+def _notify(line: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    message = f"STATUS={' '.join(text.split())}".encode("utf-8", "replace")
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.connect(address)
-        channel.send(message)
+        channel.send(line.encode("utf-8", "replace"))

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the module mesh_confirm does, apart from AnsibleModule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from ..core.errors import BindError, NodeError, Problem
+from .armed import left
+from .commands import Runner, execute
+from .guard import Guard, TooLate
+from .layer import stored_shares
+from .ping import Ping, ping
+from .probe import Probe
+from .probe_checks import FAILED
+from .share import Share
+
+__all__ = ["ProbeFailed", "TooLate", "armed_info", "check_options", "make_guard", "probe", "revert"]
+
+LONGEST = 300
+"""Seconds a probe may take."""
+
+REVERT_WHY = "an operator or the controller asked for it"
+
+
+class ProbeFailed(NodeError):
+    """Tunnels do not work that have to. `tunnels`: all of them, as the module returns them."""
+
+    def __init__(self, message: str, tunnels: list[dict[str, Any]]) -> None:
+        self.tunnels = tunnels
+        super().__init__(message)
+
+
+def check_options(params: Mapping[str, Any]) -> None:
+    """Raises BindError."""
+    problems = []
+    if params["action"] == "confirm" and not params["token"]:
+        problems.append(Problem("token", "", "the token of the run that made the change"))
+    if not 1 <= params["timeout"] <= LONGEST:
+        problems.append(Problem("timeout", params["timeout"], f"1 to {LONGEST} s"))
+    for mesh, peers in params["expect"].items():
+        if not isinstance(peers, list) or not all(isinstance(peer, str) for peer in peers):
+            problems.append(Problem(f"expect {mesh}", peers, "a list of names of peers"))
+    if problems:
+        raise BindError(problems)
+
+
+def armed_info(guard: Guard) -> Optional[dict[str, Any]]:
+    """What is armed, for a result: token, deadline (Unix time), left_s. None for nothing."""
+    armed = guard.armed()
+    if armed is None:
+        return None
+    clock = guard.clock()
+    remaining = left(armed, clock, clock.boottime)
+    return {"token": armed.token, "deadline": round(armed.deadline), "left_s": round(remaining)}
+
+
+def probe(
+    guard: Guard,
+    token: str,
+    meshes: Sequence[str],
+    expect: Mapping[str, Sequence[str]],
+    timeout: float,
+    runner: Runner = execute,
+    pinger: Ping = ping,
+) -> list[dict[str, Any]]:
+    """What came of each tunnel. Raises ProbeFailed, BindError, NodeError.
+
+    meshes: only these; all where there are none
+    """
+    armed = guard.armed()
+    if armed is not None and token and armed.token != token:
+        raise BindError([armed.refusal(token)])
+    shares = stored_shares(guard.root)
+    _check_names(meshes, shares)
+    wanted = {name: share for name, share in shares.items() if not meshes or name in meshes}
+    work = Probe(
+        wanted,
+        runner,
+        worked=armed.worked if armed else (),
+        armed_at=armed.armed_at if armed else None,
+        expect=expect,
+        pinger=pinger,
+    )
+    tunnels = work.run(timeout)
+    failed = [item for item in tunnels if item["state"] == FAILED]
+    if failed:
+        words = "; ".join(f"{item['interface']} to {item['peer']}: {_missing(item)}" for item in failed)
+        raise ProbeFailed(f"{len(failed)} of {len(tunnels)} tunnels do not work: {words}", tunnels)
+    return tunnels
+
+
+def revert(guard: Guard, token: str, check: bool) -> dict[str, Any]:
+    """The result of the undo, in the shape of docs/results.md where there was something to undo."""
+    outcome = guard.revert(REVERT_WHY, token, check)
+    if outcome is None:
+        return {"changed": False, "undone": [], "changes": [], "unapplied": [], "notes": ["nothing is armed"]}
+    result = outcome.as_result()
+    undone = [change.label for change in outcome.plan.changes]
+    return {
+        "changed": True,
+        "undone": undone,
+        **{name: result[name] for name in ("changes", "unapplied", "notes", "writes")},
+    }
+
+
+def make_guard(params: Mapping[str, Any]) -> Guard:
+    return Guard(Path(params["root"]), params["state_dir"], params["run_dir"])
+
+
+def _check_names(meshes: Sequence[str], shares: Mapping[str, Share]) -> None:
+    known = ", ".join(sorted(shares)) or "none: this node is in no mesh"
+    unknown = [name for name in meshes if name not in shares]
+    if unknown:
+        raise BindError([Problem("meshes", name, f"a mesh of this node ({known})") for name in unknown])
+
+
+def _missing(item: Mapping[str, Any]) -> str:
+    return ", ".join(item["missing"])

@@ -1,0 +1,90 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of `wg set` that make a tunnel's one peer what it is to be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.model import Change
+from .render import Written
+from .tunnel import canonical, describe
+from .wg import Device
+
+NO_PSK = "/dev/null"
+"""wg takes an empty file for no preshared key; leaving the word out would leave the key in."""
+
+
+def peer_words(change: Change) -> list[str]:
+    """From `before` to `after`. Only what differs is said: a list of networks set again loses packets."""
+    after = change.after
+    words: list[str] = []
+    live: Mapping[str, Any] = {}
+    for peer in change.data["before"]:
+        if peer["public_key"] == after["public_key"]:
+            live = peer
+        else:
+            words += ["peer", peer["public_key"], "remove"]
+    return words + _set(after, live, change.data["psk"])
+
+
+def undo_words(change: Change, devices: Mapping[str, Device]) -> list[str]:
+    """Back to the peers of before, from whatever is there."""
+    device = devices.get(change.target)
+    live = {key: describe(peer, Written()) for key, peer in device.peers.items()} if device else {}
+    words: list[str] = []
+    before = {peer["public_key"]: peer for peer in change.data["before"]}
+    for key in live:
+        if key not in before:
+            words += ["peer", key, "remove"]
+    for key, peer in before.items():
+        psk = f"{change.data['psk_dir']}/{peer['psk']}.key" if peer["psk"] not in ("", "unknown") else ""
+        same = key in live and bool(live[key]["psk"]) == bool(peer["psk"]) and not _psk_moved(change, peer)
+        known = {**live.get(key, {}), "psk": peer["psk"]} if same else {**live.get(key, {}), "psk": None}
+        words += _set(peer, known if key in live else {}, psk)
+    return words
+
+
+def live_peer(change: Change, device: Device) -> Any:
+    """In the form of `before` or `after`, whichever it is.
+
+    A peer may have called from another address since: its endpoint counts only where nothing else differs.
+    """
+    sides = [("after", [change.after]), ("before", change.data["before"])]
+    now = {key: describe(peer, Written()) for key, peer in device.peers.items()}
+    for exact in (True, False):
+        for side, peers in sides:
+            wanted = {peer["public_key"]: peer for peer in peers}
+            if set(wanted) == set(now) and all(_alike(now[k], wanted[k], exact) for k in wanted):
+                return getattr(change, side)
+    return sorted(now.values(), key=lambda peer: str(peer["public_key"]))
+
+
+def _alike(live: Mapping[str, Any], wanted: Mapping[str, Any], exact: bool) -> bool:
+    if bool(live["psk"]) != bool(wanted["psk"]):
+        return False
+    if any(live[name] != wanted[name] for name in ("keepalive", "allowed_ips")):
+        return False
+    if exact and wanted["endpoint"]:
+        return canonical(live["endpoint"]) == canonical(wanted["endpoint"])
+    return bool(live["endpoint"]) or not wanted["endpoint"]
+
+
+def _set(peer: Mapping[str, Any], live: Mapping[str, Any], psk: str) -> list[str]:
+    words: list[str] = []
+    if not live or live["psk"] != peer["psk"]:
+        words += ["preshared-key", psk or NO_PSK]
+    if not live or live["keepalive"] != peer["keepalive"]:
+        words += ["persistent-keepalive", str(peer["keepalive"])]
+    if not live or live["allowed_ips"] != peer["allowed_ips"]:
+        words += ["allowed-ips", ",".join(peer["allowed_ips"])]
+    if peer["endpoint"] and (not live or live["endpoint"] != peer["endpoint"]):
+        words += ["endpoint", peer["endpoint"]]
+    return ["peer", peer["public_key"], *words] if words or not live else []
+
+
+def _psk_moved(change: Change, peer: Mapping[str, Any]) -> bool:
+    same = peer["public_key"] == change.after["public_key"]
+    return same and peer["psk"] != change.after["psk"]

@@ -1,0 +1,156 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the tunnels of this node work, neighbour by neighbour."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from ..core.errors import NodeError
+from .commands import Runner
+from .ping import Ping, Target, ping
+from .probe_checks import PENDING, Check, Seen, check_expected, checks_of, is_fresh, required, verdict
+from .share import Share, Tunnel
+from .wg import DUMP, Device, parse_dump
+
+QUICK = 0.45
+"""Seconds of the look before a change is armed: every change waits for it."""
+
+ROUND = 1.0
+"""Seconds that an echo request may take."""
+
+GAP = 0.2
+"""Seconds between two requests to one neighbour, at least."""
+
+PATIENCE = 3.0
+"""Seconds that tunnels are given which need not work yet, once all others do."""
+
+
+class Probe:
+    """One look at all tunnels of some meshes.
+
+    worked: what passed before the change; armed_at: Unix time of the change, None for no change
+    expect: mesh → peers that have to answer
+    """
+
+    def __init__(
+        self,
+        shares: Mapping[str, Share],
+        runner: Runner,
+        worked: Collection[str] = (),
+        armed_at: Optional[float] = None,
+        expect: Optional[Mapping[str, Sequence[str]]] = None,
+        pinger: Ping = ping,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.expect = expect or {}
+        check_expected(self.expect, shares)
+        self.runner = runner
+        self.worked = frozenset(worked)
+        self.armed_at = armed_at
+        self.pinger = pinger
+        self.sleep = sleep
+        self.tunnels = [(share, tunnel) for share in shares.values() for tunnel in share.tunnels]
+        self.seen = {tunnel.interface: Seen(set()) for _share, tunnel in self.tunnels}
+
+    def run(self, timeout: float) -> list[dict[str, Any]]:
+        """What came of each tunnel; ends as soon as all that have to work do. Raises NodeError."""
+        began = time.monotonic()
+        while self.tunnels:
+            start = time.monotonic()
+            self.look(max(0.05, min(ROUND, began + timeout - start)))
+            passed = time.monotonic() - began
+            found = self.verdicts()
+            waiting = any(item["state"] == PENDING for item in found)
+            if passed >= timeout:
+                break
+            if all(item["ok"] for item in found) and (not waiting or passed >= PATIENCE):
+                break
+            self.sleep(max(0.0, GAP - (time.monotonic() - start)))
+        return self.verdicts()
+
+    def look(self, timeout: float) -> None:
+        """One round: what has not passed yet, and every link once more."""
+        targets: list[Target] = []
+        for check in self._checks():
+            seen = self.seen[check.interface]
+            if check.target is not None and (check.kind == "link" or check.name not in seen.passed):
+                targets.append(check.target)
+                seen.sent += check.kind == "link"
+        answers = self.pinger(targets, timeout)
+        devices = self._devices()
+        now = time.time()
+        for check in self._checks():
+            self._note(check, answers, devices, now)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        now = time.time()
+        found = []
+        for share, tunnel in self.tunnels:
+            seen = self.seen[tunnel.interface]
+            needed = required(share, tunnel, self.worked, self.expect.get(share.mesh, ()), seen)
+            found.append(verdict(share, tunnel, needed, self.worked, seen, now))
+        return found
+
+    def passed(self) -> list[str]:
+        """Names of all checks that passed."""
+        return sorted(name for seen in self.seen.values() for name in seen.passed)
+
+    # -- inside
+
+    def _checks(self) -> list[Check]:
+        return [check for share, tunnel in self.tunnels for check in checks_of(share, tunnel)]
+
+    def _note(
+        self, check: Check, answers: Mapping[str, float], devices: Mapping[str, Device], now: float
+    ) -> None:
+        seen = self.seen[check.interface]
+        if check.kind == "handshake":
+            seen.handshake = _handshake(devices, self._tunnel(check.interface))
+            if is_fresh(seen.handshake, self.armed_at, now):
+                seen.passed.add(check.name)
+            return
+        rtt = answers.get(check.name)
+        if rtt is None:
+            return
+        seen.passed.add(check.name)
+        if check.kind == "link":
+            seen.answered += 1
+            seen.rtt = rtt if seen.rtt is None else min(seen.rtt, rtt)
+
+    def _tunnel(self, interface: str) -> Tunnel:
+        return next(tunnel for _share, tunnel in self.tunnels if tunnel.interface == interface)
+
+    def _devices(self) -> dict[str, Device]:
+        done = self.runner(DUMP)
+        return parse_dump(done.out) if done.good else {}
+
+
+def quick_look(root: Path, runner: Runner, pinger: Ping = ping) -> list[str]:
+    """Names of the checks that pass right now, within about half a second.
+
+    Where this process may not send echo requests only handshakes count: no change fails for that.
+    """
+    # Here and not above, for the layer imports the guard, which imports this.
+    from .layer import stored_shares
+
+    shares = stored_shares(root)
+    if not any(share.tunnels for share in shares.values()):
+        return []
+    probe = Probe(shares, runner, pinger=pinger)
+    try:
+        probe.look(QUICK)
+    except NodeError:
+        probe.pinger = lambda targets, timeout: {}
+        probe.look(0.0)
+    return probe.passed()
+
+
+def _handshake(devices: Mapping[str, Device], tunnel: Tunnel) -> int:
+    device = devices.get(tunnel.interface)
+    peer = device.peers.get(tunnel.public_key) if device else None
+    return peer.handshake if peer else 0

@@ -1,0 +1,201 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node's share of one mesh: what the controller plans and the node makes true. Plain data, no secret.
+
+The controller's planner writes it (`as_data`), the node reads it (`parse_share`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Optional
+
+from ..core.errors import BindError, Problem
+
+SCHEMA = 1
+
+MESH_NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
+"""A mesh's name begins the names of its interfaces (`wan-65535b` has to fit the kernel's 15 characters)."""
+
+INTERFACE = re.compile(r"[a-z][a-z0-9]{0,7}-[1-9][0-9]{0,4}b?")
+KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+"""A WireGuard key in base64: 32 bytes."""
+
+LINK_LOCAL = "fe80::{number:x}"
+"""The link-local address of the member `number` on every tunnel."""
+
+MIN_MTU = 1280
+"""IPv6 needs it."""
+
+
+@dataclass(frozen=True)
+class Psk:
+    """The preshared key of one tunnel.
+
+    name: of its file on both ends (`paths.psk_path`)
+    sealed: the key, sealed to this node's public key of `generation` (base64); "" where this node made it
+    sender: the ephemeral public key that goes with `sealed`
+    """
+
+    name: str
+    sealed: str = ""
+    sender: str = ""
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """One WireGuard interface with one peer.
+
+    interface: `<mesh>-<peer number>`, with a `b` on the second side of a tunnel that is being replaced
+    generation: which of this node's private keys
+    public_key: the peer's
+    endpoint: `host:port` or `[v6]:port`; "" where the peer calls us
+    keepalive: s, 0 for none
+    mtu: bytes, of the tunnel
+    allowed_ips: everything, but for foreign peers
+    foreign: the peer is no member: no link-local probing, nothing is known of its end
+    """
+
+    interface: str
+    peer: str
+    peer_number: int
+    generation: int
+    listen_port: int
+    public_key: str
+    endpoint: str = ""
+    keepalive: int = 0
+    mtu: int = 1420
+    allowed_ips: tuple[str, ...] = ("0.0.0.0/0", "::/0")
+    psk: Optional[Psk] = None
+    foreign: bool = False
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one member has of one mesh.
+
+    number: of the member, 1 to 65535; its addresses and link-local address come from it
+    addresses: with prefix length, `10.99.0.1/32` and `fd…::1/128`
+    prefixes: the whole mesh's, at most one IPv4 and one IPv6
+    ports: first and last UDP port that tunnels of this member listen on, now or later
+    transit: whether it forwards from mesh to mesh
+    keys: generation → this node's own public key, as the registry has it
+    tunnels: sorted by interface
+    routes: interface → destinations (`10.99.0.2/32`, `10.99.1.0/26`), each in exactly one interface
+    endpoints: addresses from which tunnels may come; empty: from anywhere (a peer roams or is behind NAT)
+    """
+
+    mesh: str
+    member: str
+    number: int
+    addresses: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    ports: tuple[int, int]
+    transit: bool = False
+    keys: Mapping[int, str] = field(default_factory=dict)
+    tunnels: tuple[Tunnel, ...] = ()
+    routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    endpoints: tuple[str, ...] = ()
+
+    @property
+    def link_local(self) -> str:
+        """With prefix length, the same on every tunnel of this node."""
+        return LINK_LOCAL.format(number=self.number) + "/64"
+
+    def as_data(self) -> dict[str, Any]:
+        """JSON-able; `parse_share` reads it."""
+        data = asdict(self)
+        data["schema"] = SCHEMA
+        data["keys"] = {str(generation): key for generation, key in self.keys.items()}
+        return data
+
+
+def parse_share(data: Any, origin: str = "") -> Share:
+    """Raises BindError that names every value that is wrong."""
+    problems: list[Problem] = []
+
+    def refuse(key: str, value: Any, allowed: str) -> None:
+        problems.append(Problem(key, value, allowed, origin))
+
+    if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
+        found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
+        raise BindError([Problem("share", found, f"a share of schema {SCHEMA}", origin)])
+    try:
+        share = _built(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BindError(
+            [Problem("share", f"{type(error).__name__}: {error}", "the planner's share", origin)]
+        ) from error
+    if not MESH_NAME.fullmatch(share.mesh):
+        refuse("mesh", share.mesh, "a letter, then up to 7 letters or digits, all lower case")
+    if not 1 <= share.number <= 65535:
+        refuse("number", share.number, "1 to 65535")
+    for name in ("addresses", "prefixes"):
+        for value in getattr(share, name):
+            if not _is_network(value, strict=name == "prefixes"):
+                refuse(name, value, "an address with prefix length")
+    for tunnel in share.tunnels:
+        _check_tunnel(share, tunnel, refuse)
+    for interface, destinations in share.routes.items():
+        if interface not in {tunnel.interface for tunnel in share.tunnels}:
+            refuse(f"routes {interface}", list(destinations), "an interface of the share")
+        for value in destinations:
+            if not _is_network(value, strict=True):
+                refuse(f"routes {interface}", value, "a network")
+    if problems:
+        raise BindError(problems)
+    return share
+
+
+def _built(data: Mapping[str, Any]) -> Share:
+    first, last = data["ports"]
+    return Share(
+        mesh=str(data["mesh"]),
+        member=str(data["member"]),
+        number=int(data["number"]),
+        addresses=tuple(data["addresses"]),
+        prefixes=tuple(data["prefixes"]),
+        ports=(int(first), int(last)),
+        transit=bool(data.get("transit", False)),
+        keys={int(generation): str(key) for generation, key in data.get("keys", {}).items()},
+        tunnels=tuple(_built_tunnel(item) for item in data.get("tunnels", ())),
+        routes={name: tuple(found) for name, found in data.get("routes", {}).items()},
+        endpoints=tuple(data.get("endpoints", ())),
+    )
+
+
+def _built_tunnel(data: Mapping[str, Any]) -> Tunnel:
+    psk = data.get("psk")
+    known = {name: data[name] for name in Tunnel.__dataclass_fields__ if name in data}
+    known["allowed_ips"] = tuple(data.get("allowed_ips", Tunnel.allowed_ips))
+    known["psk"] = Psk(**psk) if psk else None
+    return Tunnel(**known)
+
+
+def _check_tunnel(share: Share, tunnel: Tunnel, refuse: Any) -> None:
+    where = f"tunnels {tunnel.interface}"
+    if not INTERFACE.fullmatch(tunnel.interface) or not tunnel.interface.startswith(f"{share.mesh}-"):
+        refuse("tunnels", tunnel.interface, f"{share.mesh}-<number of the peer>")
+    if not KEY.fullmatch(tunnel.public_key):
+        refuse(f"{where} public_key", tunnel.public_key, "44 characters of base64")
+    if not 1 <= tunnel.listen_port <= 65535:
+        refuse(f"{where} listen_port", tunnel.listen_port, "1 to 65535")
+    if not MIN_MTU <= tunnel.mtu <= 65535:
+        refuse(f"{where} mtu", tunnel.mtu, f"{MIN_MTU} (which IPv6 needs) to 65535")
+    if tunnel.generation not in share.keys:
+        refuse(f"{where} generation", tunnel.generation, f"one of {sorted(share.keys)}")
+    for value in tunnel.allowed_ips:
+        if not _is_network(value, strict=True):
+            refuse(f"{where} allowed_ips", value, "a network")
+
+
+def _is_network(value: Any, strict: bool) -> bool:
+    try:
+        ipaddress.ip_network(value, strict) if strict else ipaddress.ip_interface(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,102 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The undo of what is armed: the mesh layer reconciled to the shares of before, by the engine as always."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Optional
+
+from ..core.contract import Outcome, Request
+from ..core.engine import reconcile
+from ..core.store import Store
+from .armed import Armed, Reverted
+from .layer import MeshLayer, MeshOptions, stored_shares
+from .paths import GUARD
+from .share import Share, parse_share
+
+if TYPE_CHECKING:
+    from .guard import Guard
+
+OWNER = "mesh"
+FIXED = ("shares", "confirm_seconds", "token", "absent", "check", "root", "state_dir", "run_dir", "runner")
+"""Fields of MeshOptions that settings do not set."""
+
+
+class HeldStore(Store):
+    """The node's records while the caller holds the lock."""
+
+    @contextlib.contextmanager
+    def lock(self, timeout: float = 0.0) -> Iterator[None]:
+        yield
+
+
+def undo(
+    guard: Guard,
+    armed: Armed,
+    why: str,
+    wait: float,
+    check: bool = False,
+    due: Callable[[Armed], bool] = lambda armed: True,
+) -> Optional[Outcome]:
+    """Brings the node back to the snapshot and notes it; None where meanwhile nothing is to be undone.
+
+    wait: s for the node's lock; due: asked under the lock, for the run before may have extended the deadline
+    Raises LockTimeout, and what `reconcile` raises: the change stays armed then.
+    """
+    if check:
+        return _reconciled(guard, armed, why, check)
+    with guard.store().lock(wait):
+        now = guard.armed()
+        if now is None or now.token != armed.token or not due(now):
+            return None
+        outcome = _reconciled(guard, now, why, check)
+        labels = tuple(change.label for change in outcome.plan.changes)
+        left_out = tuple(f"{wish.key} {wish.target}: {wish.detail}" for wish in outcome.plan.unapplied)
+        guard.settle(Reverted(now.token, guard.clock().wall, why, labels, left_out))
+        return outcome
+
+
+def _reconciled(guard: Guard, armed: Armed, why: str, check: bool) -> Outcome:
+    request = Request(
+        owner=str(armed.settings.get("owner", OWNER)),
+        check=check,
+        max_disruption="reboot",
+        run={"why": why, "by": GUARD, "token": armed.token},
+    )
+    layer = MeshLayer(options(guard, armed, check))
+    return reconcile(layer, HeldStore(guard.state_dir, guard.run_dir), request)
+
+
+def options(guard: Guard, armed: Armed, check: bool) -> MeshOptions:
+    """Raises BindError where the snapshot makes no sense."""
+    wanted: dict[str, Any] = {
+        name: value
+        for name, value in armed.settings.items()
+        if name in MeshOptions.__dataclass_fields__ and name not in FIXED
+    }
+    return MeshOptions(
+        shares=_shares(guard, armed),
+        confirm_seconds=0,
+        token=armed.token,
+        absent=False,  # Keys stay, also where there was no mesh before: the registry knows them.
+        check=check,
+        root=guard.root,
+        state_dir=guard.state_dir,
+        run_dir=guard.run_dir,
+        runner=guard.runner,
+        **wanted,
+    )
+
+
+def _shares(guard: Guard, armed: Armed) -> dict[str, Share]:
+    """Meshes that were not part of the change stay as they are."""
+    shares = stored_shares(guard.root)
+    for mesh, data in armed.snapshot.items():
+        if data is None:
+            shares.pop(mesh, None)
+        else:
+            shares[mesh] = parse_share(data, f"snapshot of {mesh}")
+    return shares

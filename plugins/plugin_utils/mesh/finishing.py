@@ -1,0 +1,263 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The second half of what was begun: old tunnels, links and members go, each by proof. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from ...module_utils.core.errors import BindError, Problem
+from .changes import (
+    Context,
+    Report,
+    add_links,
+    members_named,
+    planned_pairs,
+    settled,
+    with_links,
+    with_member,
+)
+from .registry import Departed, Identity, Link, Member, Pair, Registry, interface
+from .rotation import preshared
+
+Proof = tuple[str, str]
+"""(member, interface): the member saw a handshake there, so both ends have that tunnel."""
+
+
+def leave(before: Registry, names: Sequence[str], context: Context) -> tuple[Registry, Report]:
+    """The members' links carry no routes from now on; `finish` takes them away. Raises BindError."""
+    report = Report()
+    members = members_named(before, names)
+    registry, neighbours = before, set[str]()
+    for member in members:
+        if member.leaving:
+            continue
+        _not_needed(registry, member, {item.name for item in members})
+        links = registry.links_of(member.name)
+        neighbours |= {link.other(member.name) for link in links}
+        registry = with_member(registry, replace(member, leaving=True))
+        registry = with_links(registry, [replace(link, leaving=True, next=None) for link in links])
+        report.say(f"{member.name}: leaves", member.name, *(link.other(member.name) for link in links))
+    if registry == before:
+        return settled(before, registry, report)
+    registry = _without_relays(registry, {member.name for member in members}, report)
+    return settled(before, _mended(registry, neighbours, context, report), report)
+
+
+def replan(before: Registry, context: Context) -> tuple[Registry, Report]:
+    """The topology anew: what is missing comes, what is not wanted any more leaves. Raises BindError."""
+    report = Report()
+    pairs, notes = planned_pairs(before, context, (), None)
+    registry = _measured(before, context)
+    registry = add_links(registry, pairs, context, report)
+    waiting = [entry for entry in report.pending if entry["what"] == "slot"]
+    leaving = []
+    for pair, link in registry.links.items():
+        if pair not in pairs and not link.leaving:
+            leaving.append(replace(link, leaving=True, next=None))
+            report.say(f"{link.words}: leaves", *pair)
+    registry = with_links(registry, leaving)
+    if waiting:
+        report.lines.append(f"{len(waiting)} links wait for slots: run finish, then replan again")
+    report.lines += notes
+    return settled(before, preshared(registry, list(registry.members), report), report)
+
+
+def finish(
+    before: Registry, proofs: Collection[Proof], applied: Collection[str], context: Context
+) -> tuple[Registry, Report]:
+    """One step further for each link that has the proof for it. Never by time alone.
+
+    - A tunnel beside (`next`) on which a handshake was seen takes over the routes; the other becomes `old`.
+    - An `old` tunnel and a link that is leaving go as soon as both ends have applied the present share.
+    - After a date that the operator gave (`retire`) the new tunnel takes over without proof.
+
+    applied: members that have the present share. A member that leaves is not waited for. Raises BindError.
+    """
+    report = Report()
+    kept: list[Link] = []
+    gone: list[Pair] = []
+    for pair, link in before.links.items():
+        done = _has_applied(before, link, applied)
+        if link.leaving:
+            if done:
+                gone.append(pair)
+                report.say(f"{link.words}: is gone", *pair)
+            continue
+        new = _stepped(before, link, proofs, done, context, report)
+        if new != link:
+            kept.append(new)
+    registry = with_links(before, kept, without=gone)
+    registry = _departed(registry, context, report)
+    for member in list(registry.members.values()):
+        registry = _settled_keys(registry, member, report)
+    return settled(before, registry, report)
+
+
+def _stepped(
+    registry: Registry, link: Link, proofs: Collection[Proof], done: bool, context: Context, report: Report
+) -> Link:
+    if link.old is not None:
+        if not done and not _is_overdue(registry, link, link.old, context):
+            return link
+        report.say(f"{link.words}: the old tunnel is gone", *link.ends)
+        return replace(link, old=None)
+    if link.next is None:
+        return link
+    proven = _is_proven(registry, link, proofs)
+    if not proven and not _is_overdue(registry, link, link.current, context):
+        return link
+    word = "takes over" if proven else "takes over without proof, the date for the old one is past"
+    report.say(f"{link.words}: the new tunnel {word}", *link.ends)
+    old = link.current if proven else None
+    return replace(link, current=link.next, side=1 - link.side, next=None, old=old)
+
+
+def _is_proven(registry: Registry, link: Link, proofs: Collection[Proof]) -> bool:
+    for name in link.ends:
+        number = registry.members[link.other(name)].number
+        if (name, interface(registry.mesh, number, 1 - link.side)) in proofs:
+            return True
+    return False
+
+
+def _is_overdue(registry: Registry, link: Link, identity: Identity, context: Context) -> bool:
+    """Whether the tunnel uses a key whose date is past."""
+    for name, generation in zip(link.ends, identity.generations):
+        date = registry.members[name].retire.get(generation)
+        if date is not None and date < context.today:
+            return True
+    return False
+
+
+def _has_applied(registry: Registry, link: Link, applied: Collection[str]) -> bool:
+    return all(name in applied or registry.members[name].leaving for name in link.ends)
+
+
+def _departed(registry: Registry, context: Context, report: Report) -> Registry:
+    linked = {name for pair in registry.links for name in pair}
+    going = [item for item in registry.members.values() if item.leaving and item.name not in linked]
+    if not going:
+        return registry
+    members = {name: item for name, item in registry.members.items() if item not in going}
+    departed = {**registry.departed, **{item.name: Departed(item.number, context.today) for item in going}}
+    for item in going:
+        report.say(f"{item.name}: has left", item.name)
+    return replace(registry, members=members, departed=departed)
+
+
+def _settled_keys(registry: Registry, member: Member, report: Report) -> Registry:
+    """The newest key is in force as soon as no link uses an older one; keys that nothing uses go."""
+    if len(member.keys) == 1:
+        return registry
+    used: set[int] = set()
+    for link in registry.links_of(member.name):
+        used |= {identity.generations[link.end(member.name)] for identity in link.identities}
+    pinned = {
+        peer.generations.get(member.name, min(member.keys))
+        for peer in registry.foreign.values()
+        if member.name in peer.via
+    }
+    in_force = member.newest if used <= {member.newest} else member.generation
+    keys = {
+        number: key
+        for number, key in member.keys.items()
+        if number in used | pinned | {member.newest, in_force}
+    }
+    retire = {
+        number: date for number, date in member.retire.items() if number in keys and number != member.newest
+    }
+    changed = replace(member, generation=in_force, keys=keys, retire=retire)
+    for peer in sorted(name for name, item in registry.foreign.items() if member.name in item.via):
+        used_there = registry.foreign[peer].generations.get(member.name, min(member.keys))
+        if used_there < member.newest:
+            why = (
+                f"{peer}: still uses key {used_there} of {member.name}; when it knows key {member.newest}, "
+                f"set its `generations: {{{member.name}: {member.newest}}}`"
+            )
+            report.wait("foreign", why, member=member.name)
+    if changed == member:
+        return registry
+    for number in sorted(set(member.keys) - set(keys)):
+        report.say(f"{member.name}: key {number} is gone", member.name)
+    if in_force != member.generation:
+        report.say(f"{member.name}: key {in_force} is in force", member.name)
+    return with_member(registry, changed)
+
+
+# -- what leaving does to others
+
+
+def _not_needed(registry: Registry, member: Member, leaving: Collection[str]) -> None:
+    peers = [name for name, item in registry.foreign.items() if member.name in item.via]
+    problems = [
+        Problem(
+            "leave",
+            member.name,
+            f"a member that no foreign peer goes via; {peer} does",
+            f"registry of {registry.mesh}",
+        )
+        for peer in peers
+    ]
+    for other in registry.members.values():
+        if other.leaving or other.name in leaving or member.name not in other.relays:
+            continue
+        if not set(other.relays) - set(leaving) and other.nat:
+            allowed = (
+                f"a member that is not the only relay of another: {other.name} needs another in mesh_relays"
+            )
+            problems.append(Problem("leave", member.name, allowed, f"registry of {registry.mesh}"))
+    if problems:
+        raise BindError(problems)
+
+
+def _without_relays(registry: Registry, names: Collection[str], report: Report) -> Registry:
+    for member in list(registry.members.values()):
+        relays = tuple(relay for relay in member.relays if relay not in names)
+        if relays != member.relays:
+            registry = with_member(registry, replace(member, relays=relays))
+            report.say(f"{member.name}: relays {', '.join(relays) or 'none'}", member.name)
+    return registry
+
+
+def _mended(registry: Registry, neighbours: set[str], context: Context, report: Report) -> Registry:
+    """Links between those who stay, where the planner says that the leaving one tore a hole."""
+    staying = {name for name in neighbours if not registry.members[name].leaving}
+    kept = [pair for pair, link in registry.links.items() if not link.leaving]
+    if not staying or _is_connected(registry, kept):
+        return registry
+    pairs, notes = planned_pairs(registry, context, kept, staying)
+    report.lines += notes
+    return add_links(registry, pairs, context, report)
+
+
+def _is_connected(registry: Registry, pairs: Collection[Pair]) -> bool:
+    """Whether all who stay reach each other over members that forward."""
+    names = [name for name, member in registry.members.items() if not member.leaving]
+    around: dict[str, set[str]] = {name: set() for name in names}
+    for one, other in pairs:
+        around[one].add(other)
+        around[other].add(one)
+    full = len(names) - 1
+    hubs = [name for name in names if registry.members[name].transit]
+    if all(len(around[name]) == full for name in names):
+        return True
+    seen, queue = set(hubs[:1]), list(hubs[:1])
+    while queue:
+        for name in around[queue.pop()]:
+            if name not in seen:
+                seen.add(name)
+                queue += [name] if registry.members[name].transit else []
+    return len(seen) == len(names)
+
+
+def _measured(registry: Registry, context: Context) -> Registry:
+    """The links with the round trips as they are now."""
+    found = []
+    for pair, link in registry.links.items():
+        ms = context.latency.get(pair, context.latency.get((pair[1], pair[0])))
+        if ms is not None and round(float(ms), 1) != link.ms:
+            found.append(replace(link, ms=round(float(ms), 1)))
+    return with_links(registry, found)

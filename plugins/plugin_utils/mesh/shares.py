@@ -1,0 +1,248 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each member's share of the mesh: a pure function of the registry, so that a run on few hosts is safe."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from ...module_utils.core.errors import BindError, Problem
+from ...module_utils.mesh.share import Psk, Share, Tunnel
+from . import path
+from .addresses import addresses, block_networks
+from .registry import BLOCK, Foreign, Identity, Link, LinkPsk, Member, Registry, interface, listen_port, ports
+from .routes import Destination, Place, RouteTable
+from .wishes import split_endpoint
+
+FOREIGN_PORT = 51820
+
+
+def maker(registry: Registry, link: Link) -> str:
+    """The end that makes the link's preshared keys: the one with the lower number."""
+    return min(link.ends, key=lambda name: registry.members[name].number)
+
+
+def receiver(registry: Registry, link: Link) -> str:
+    return link.other(maker(registry, link))
+
+
+def is_ready(registry: Registry, link: Link, identity: Identity) -> bool:
+    """Whether both ends can have the tunnel: a preshared key is made and sealed first."""
+    return identity.psk is None or receiver(registry, link) in identity.psk.sealed
+
+
+def sides(link: Link) -> Iterator[tuple[int, Identity]]:
+    """(side, identity) of each tunnel of the link."""
+    yield link.side, link.current
+    for identity in (link.next, link.old):
+        if identity is not None:
+            yield 1 - link.side, identity
+
+
+def digest(share: Mapping[str, Any]) -> str:
+    """Of a share's data. Equal shares have equal digests: by this a node shows which share it has."""
+    text = json.dumps(share, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+class Shares:
+    """The shares of one registry; what all of them need is worked out once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._links: dict[str, list[Link]] = {name: [] for name in registry.members}
+        carrying, latency = [], {}
+        for pair, link in registry.links.items():
+            for name in pair:
+                self._links[name].append(link)
+            if not link.leaving and is_ready(registry, link, link.current):
+                carrying.append(pair)
+            if link.ms is not None:
+                latency[pair] = link.ms
+        self._via: dict[str, list[Foreign]] = {}
+        for peer in registry.foreign.values():
+            for name in peer.via:
+                self._via.setdefault(name, []).append(peer)
+        places = [
+            Place(member.name, member.region, member.transit, member.number, member.number // BLOCK)
+            for member in registry.members.values()
+        ]
+        self._table = RouteTable(places, carrying, latency)
+
+    def of(self, name: str) -> Share:
+        """Raises BindError for a name that is no member's."""
+        member = self.registry.members.get(name)
+        if member is None:
+            raise BindError([unlisted(self.registry.mesh, name)])
+        prefixes = self.registry.settings.prefixes
+        tunnels = [tunnel for link in self._links[name] for tunnel in self._tunnels(member, link)]
+        tunnels += [self._foreign_tunnel(member, peer) for peer in self._via.get(name, ())]
+        return Share(
+            mesh=self.registry.mesh,
+            member=name,
+            number=member.number,
+            addresses=addresses(prefixes, member.number),
+            prefixes=prefixes,
+            ports=ports(self.registry.settings, member.port),
+            transit=member.transit,
+            keys=dict(member.keys),
+            tunnels=tuple(sorted(tunnels, key=lambda tunnel: tunnel.interface)),
+            routes=self._routes(member),
+            endpoints=self._endpoints(member),
+        )
+
+    def all(self) -> Iterator[Share]:
+        return (self.of(name) for name in self.registry.members)
+
+    # -- tunnels
+
+    def _tunnels(self, member: Member, link: Link) -> Iterator[Tunnel]:
+        mine = link.end(member.name)
+        peer = self.registry.members[link.other(member.name)]
+        endpoint = path.called(member, peer)
+        for side, identity in sides(link):
+            if not is_ready(self.registry, link, identity):
+                continue
+            theirs = listen_port(peer.port, link.slots[1 - mine], side)
+            yield Tunnel(
+                interface=interface(self.registry.mesh, peer.number, side),
+                peer=peer.name,
+                peer_number=peer.number,
+                generation=identity.generations[mine],
+                listen_port=listen_port(member.port, link.slots[mine], side),
+                public_key=peer.keys[identity.generations[1 - mine]],
+                endpoint=path.with_port(endpoint, peer.port, theirs) if endpoint else "",
+                keepalive=self.registry.settings.keepalive if member.nat and endpoint else 0,
+                mtu=path.tunnel_mtu(self.registry.settings, member, peer),
+                psk=_psk(member, identity.psk),
+            )
+
+    def _foreign_tunnel(self, member: Member, peer: Foreign) -> Tunnel:
+        settings = self.registry.settings
+        over = path.OVERHEAD_4 if path.is_ipv4(peer.endpoint) else path.OVERHEAD_6
+        room = member.underlay_mtu - over
+        return Tunnel(
+            interface=interface(self.registry.mesh, peer.number, 0),
+            peer=peer.name,
+            peer_number=peer.number,
+            generation=peer.generations.get(member.name, min(member.keys)),
+            listen_port=listen_port(member.port, peer.slots[member.name], 0),
+            public_key=peer.public_key,
+            endpoint=path.with_port(peer.endpoint, FOREIGN_PORT, FOREIGN_PORT) if peer.endpoint else "",
+            keepalive=settings.keepalive if member.nat and peer.endpoint else 0,
+            mtu=min(settings.mtu, room) if settings.mtu else room,
+            allowed_ips=peer.allowed,
+            foreign=True,
+        )
+
+    # -- routes
+
+    def _routes(self, member: Member) -> dict[str, tuple[str, ...]]:
+        """Interface → destinations. Routes are on the tunnel in force; what is beside it carries none."""
+        hops = self._table.next_hops(member.name)
+        found = {
+            self._interface(member.name, neighbour): self._networks(destinations)
+            for neighbour, destinations in hops.items()
+        }
+        for peer in self.registry.foreign.values():
+            name = self._way_to(member, peer, hops)
+            if name:
+                found[name] = _sorted({*found.get(name, ()), *peer.allowed})
+        return {name: found[name] for name in sorted(found) if found[name]}
+
+    def _interface(self, name: str, neighbour: str) -> str:
+        link = next(link for link in self._links[name] if neighbour in link.ends)
+        return interface(self.registry.mesh, self.registry.members[neighbour].number, link.side)
+
+    def _networks(self, destinations: Iterable[Destination]) -> tuple[str, ...]:
+        prefixes = self.registry.settings.prefixes
+        found: set[str] = set()
+        for destination in destinations:
+            if destination.kind == "member":
+                found.update(addresses(prefixes, destination.value))
+            elif destination.kind == "block":
+                found.update(block_networks(prefixes, destination.value))
+            else:
+                found.update(prefixes)
+        return _sorted(found)
+
+    def _way_to(self, member: Member, peer: Foreign, hops: dict[str, list[Destination]]) -> str:
+        """The interface towards a foreign peer: its own, or that towards the first of `via` that forwards."""
+        if member.name in peer.via:
+            return interface(self.registry.mesh, peer.number, 0)
+        for via in peer.via:
+            gateway = self.registry.members[via]
+            if not gateway.transit:
+                continue
+            number = gateway.number
+            for wanted in (
+                Destination("member", number),
+                Destination("block", number // BLOCK),
+                Destination("all"),
+            ):
+                for neighbour, destinations in hops.items():
+                    if wanted in destinations:
+                        return self._interface(member.name, neighbour)
+        return ""
+
+    # -- for the node's filter
+
+    def _endpoints(self, member: Member) -> tuple[str, ...]:
+        """Where tunnels come from; empty where one peer may call from anywhere."""
+        calls: list[str] = []
+        for link in self._links[member.name]:
+            peer = self.registry.members[link.other(member.name)]
+            own = [item for item in (peer.endpoint, peer.local_endpoint) if item]
+            calls += [""] if peer.nat and not path.local(member, peer) else own
+        calls += [peer.endpoint for peer in self._via.get(member.name, ())]
+        hosts = set()
+        for endpoint in calls:
+            host = split_endpoint(endpoint)[0] if endpoint else ""
+            if not _is_address(host):
+                return ()
+            hosts.add(host)
+        return _sorted(hosts)
+
+
+def without_unready(registry: Registry) -> list[str]:
+    """Links that have no tunnel yet: their preshared key is to be made first."""
+    return [link.words for link in registry.links.values() if not is_ready(registry, link, link.current)]
+
+
+def unlisted(mesh: str, name: str) -> Problem:
+    allowed = (
+        f"a member of the mesh {mesh}; {name} is not in its registry: "
+        "run the playbook swarm.node.mesh_join for it first"
+    )
+    return Problem("mesh_name", mesh, allowed, f"registry of {mesh}")
+
+
+def _psk(member: Member, psk: LinkPsk | None) -> Psk | None:
+    if psk is None:
+        return None
+    copy = psk.sealed.get(member.name)
+    return Psk(psk.name, copy.sealed, copy.sender) if copy else Psk(psk.name)
+
+
+def _sorted(networks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(networks, key=_order))
+
+
+@lru_cache(maxsize=262144)
+def _order(text: str) -> tuple[int, int, int]:
+    network = ipaddress.ip_network(text)
+    return network.version, int(network.network_address), network.prefixlen
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

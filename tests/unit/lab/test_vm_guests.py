@@ -1,0 +1,300 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Virtual machines: what they are started by and given, and which commands go to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from ipaddress import IPv4Address, ip_network
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab import cli, core, keys, network, paths, sets, spec
+from lab.errors import LabError
+from lab.vm import accelerator, guests, qemu
+from lab.vm import core as vm_core
+from lab.vm import images as vm_images
+
+LAB = paths.LabPaths("lab")
+NODES = spec.MACHINE_NODES
+TCG = accelerator.Accelerator(kvm=False, why="no access to /dev/kvm", tsc_khz=2596447)
+KVM = accelerator.Accelerator(kvm=True, why="", tsc_khz=2596447)
+PARTS = vm_images.Parts(Path("/c/disk-1.img"), Path("/c/kernel-1.bin"), Path("/c/initrd-1.cpio"))
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state directory of the lab LAB, below the test's own directory."""
+    monkeypatch.setattr(paths, "LABS", tmp_path)
+    LAB.state.mkdir()
+    return LAB.state
+
+
+def command(node: spec.Node = NODES[0], speed: accelerator.Accelerator = TCG) -> list[str]:
+    return qemu.command(qemu.GuestPaths.of(LAB, node), PARTS.kernel, speed)
+
+
+def values(words: list[str], option: str) -> list[str]:
+    """What follows each occurrence of an option."""
+    return [words[index + 1] for index, word in enumerate(words) if word == option]
+
+
+def test_the_inventory_names_the_machines(checkout: Path) -> None:
+    data = yaml.safe_load((checkout / "inventories/lab-vm/hosts.yml").read_text(encoding="utf-8"))
+    hosts = data["all"]["children"]["lab"]["children"]["vm"]["hosts"]
+    assert {name: (entry["ansible_host"], entry["mesh_endpoint"]) for name, entry in hosts.items()} == {
+        node.name: (node.management, node.address) for node in NODES
+    }
+    assert {node.user for node in NODES} == {data["all"]["children"]["lab"]["vars"]["ansible_user"]}
+
+
+def test_the_inventory_connects_as_that_of_the_containers_but_has_more_patience(checkout: Path) -> None:
+    def connection(name: str) -> dict[str, object]:
+        text = (checkout / "inventories" / name / "hosts.yml").read_text(encoding="utf-8")
+        found: dict[str, object] = yaml.safe_load(text)["all"]["children"]["lab"]["vars"]
+        return {key: value for key, value in found.items() if key.startswith(("ansible_", "lab_"))}
+
+    machines, containers = connection("lab-vm"), connection("lab")
+    assert machines.pop("ansible_ssh_timeout") == 120
+    words = str(machines["ansible_ssh_common_args"])
+    machines["ansible_ssh_common_args"] = re.sub("ServerAliveInterval=15", "ServerAliveInterval=5", words)
+    assert machines == containers
+
+
+def test_both_releases_are_there_and_no_address_is_given_twice() -> None:
+    underlay = ip_network(f"{spec.MACHINE_BRIDGE_ADDRESS}/{spec.PREFIX_LENGTH}", strict=False)
+    management = ip_network(f"{spec.MANAGEMENT_ADDRESS}/{spec.PREFIX_LENGTH}", strict=False)
+    assert all(IPv4Address(node.address) in underlay for node in NODES)
+    assert all(IPv4Address(node.management) in management for node in NODES)
+    given = [address for node in NODES for address in (node.address, node.management)]
+    given += [spec.MACHINE_BRIDGE_ADDRESS, spec.MANAGEMENT_ADDRESS]
+    assert len(given) == len(set(given))
+    for name in ("vm", "vm-pair"):
+        assert {node.suite for node in spec.node_set(name)} == set(spec.SUITES)
+
+
+def test_no_set_mixes_containers_and_machines() -> None:
+    for name, nodes in spec.SETS.items():
+        assert {node.machine for node in nodes} == {name.startswith("vm")}
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_a_machine_touches_nothing_but_its_own_files_and_taps(node: spec.Node) -> None:
+    words = command(node)
+    folder = str(LAB.state / "machines")
+    files = [path for word in words for path in re.findall(r"(?:^|=)(/[^,]*)", word)]
+    assert files and all(path.startswith((folder, "/run/lab-vm/")) for path in files)
+    taps = [re.search(r"ifname=([^,]+)", word) for word in values(words, "-netdev")]
+    assert [tap[1] for tap in taps if tap] == [network.management_link(node), network.uplink(node)]
+    macs = [re.search(r"mac=(.*)", word) for word in values(words, "-device")]
+    assert [mac[1] for mac in macs if mac] == [
+        network.hardware_address(node.management),
+        network.hardware_address(node.address),
+    ]
+    assert "-nodefaults" in words and "-no-user-config" in words
+
+
+def test_a_machine_stays_within_its_memory() -> None:
+    (memory,) = values(command(), "-m")
+    (speed,) = values(command(), "-accel")
+    translations = re.search(r"tb-size=(\d+)", speed)
+    assert translations
+    assert int(memory) + int(translations[1]) <= 512
+
+
+def test_translation_needs_the_counters_rate_and_a_steady_timer() -> None:
+    (line,) = values(command(), "-append")
+    assert {"tsc=reliable", "tsc_early_khz=2596447", "net.ifnames=0"} <= set(line.split())
+    assert values(command(), "-cpu") == ["qemu64,+arat"]
+    unknown = accelerator.Accelerator(kvm=False, why="", tsc_khz=0)
+    assert "tsc" not in qemu.kernel_words(unknown)
+
+
+def test_kvm_has_its_own_clock() -> None:
+    words = command(speed=KVM)
+    assert values(words, "-accel") == ["kvm"]
+    assert "tsc" not in values(words, "-append")[0]
+
+
+def test_a_comma_in_a_path_is_no_new_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "LABS", Path("/a,b"))
+    (drive,) = values(command(), "-drive")
+    assert drive.startswith("file=/a,,b/lab/machines/vm-1.qcow2,if=none")
+
+
+def test_the_recipe_changes_with_all_it_is_made_of() -> None:
+    files = qemu.GuestPaths.of(LAB, NODES[0])
+    other = Path("/c/other-2")
+    recipes = {
+        guests.recipe(files, PARTS, TCG),
+        guests.recipe(files, PARTS, KVM),
+        guests.recipe(qemu.GuestPaths.of(LAB, NODES[1]), PARTS, TCG),
+        *(
+            guests.recipe(files, vm_images.Parts(*each), TCG)
+            for each in (
+                (other, PARTS.kernel, PARTS.initrd),
+                (PARTS.disk, other, PARTS.initrd),
+                (PARTS.disk, PARTS.kernel, other),
+            )
+        ),
+    }
+    assert len(recipes) == 6
+    assert guests.recipe(files, PARTS, TCG) in recipes
+    assert json.loads(guests.recipe(files, PARTS, TCG))["command"] == command()
+
+
+def test_the_disks_key_follows_what_is_put_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {vm_images.disk_key(suite) for suite in spec.SUITES}
+    assert len(known) == len(spec.SUITES)
+    shutil.copytree(vm_images.GUEST_FILES, tmp_path / "guest")
+    monkeypatch.setattr(vm_images, "GUEST_FILES", tmp_path / "guest")
+    (tmp_path / "guest/init").write_text("changed", encoding="utf-8")
+    assert vm_images.disk_key("trixie") in known, "the initrd has a key of its own"
+    (tmp_path / "guest/kernel").write_text("changed", encoding="utf-8")
+    assert vm_images.disk_key("trixie") not in known
+
+
+def test_missing_programs_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda tool: None if tool.startswith("qemu") else f"/bin/{tool}")
+    with pytest.raises(
+        LabError, match=r"qemu-system-x86_64, qemu-img: not installed; run scripts/bootstrap vm"
+    ):
+        vm_images.check_tools()
+
+
+def test_a_busybox_with_libraries_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "busybox"
+    program.write_bytes(b"\x7fELF /lib64/ld-linux-x86-64.so.2")
+    monkeypatch.setattr(shutil, "which", lambda tool: str(program))
+    with pytest.raises(LabError, match="not static"):
+        vm_images.busybox()
+
+
+def test_a_guest_is_given_its_names_addresses_and_keys(state: Path) -> None:
+    keys.make(LAB, NODES)
+    files = guests.node_files(LAB, NODES[0], NODES)
+    assert files["etc/hostname"][1] == b"vm-1\n"
+    assert b"10.79.0.14 vm-4\n" in files["etc/hosts"][1]
+    interfaces = files["etc/network/interfaces"][1].decode()
+    assert re.findall(r"iface (eth\d) inet static\n    address (\S+)", interfaces) == [
+        ("eth0", "10.78.0.11/24"),
+        ("eth1", "10.79.0.11/24"),
+    ]
+    assert files["root/.ssh/authorized_keys"][1] == LAB.key.with_suffix(".pub").read_bytes()
+    assert files["etc/ssh/ssh_host_ed25519_key"][0] == 0o600
+    identities = {guests.node_files(LAB, node, NODES)["etc/machine-id"][1] for node in NODES}
+    assert len(identities) == len(NODES)
+    assert all(re.fullmatch(rb"[0-9a-f]{32}\n", identity) for identity in identities)
+
+
+def test_only_the_guest_of_that_name_has_its_pid(tmp_path: Path) -> None:
+    pid = tmp_path / "vm-1.pid"
+    pid.write_text(f"{os.getpid()}\n", encoding="utf-8")
+    own = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
+
+    def asked(name: str, file: Path = pid) -> tuple[int, str]:
+        line = ["sh", "-c", guests._PID, "sh", str(file), name]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.strip()
+
+    assert asked(own) == (0, str(os.getpid()))
+    assert asked("vm-1") == (1, "")
+    assert asked(own, tmp_path / "none") == (1, "")
+
+
+def test_words_reach_the_guest_as_they_are() -> None:
+    (line,) = guests.shell_words(["sh", "-c", "echo 'a  b' $HOME"])
+    done = subprocess.run(
+        ["sh", "-c", f"set -- {line}; printf '%s|' \"$@\""], capture_output=True, check=True
+    )
+    assert done.stdout == b"sh|-c|echo 'a  b' $HOME|"
+
+
+def test_commands_run_as_root_whoever_logs_in() -> None:
+    node = spec.Node("x", "trixie", "10.79.0.9", management="10.78.0.9", user="ops", machine=True)
+    assert "root@10.78.0.9" in guests.as_root(LAB, node, ["id"])
+
+
+def test_the_end_of_the_console_is_shown(state: Path) -> None:
+    files = qemu.GuestPaths.of(LAB, NODES[0])
+    assert guests.console(files).strip() == "(nothing)"
+    files.folder.mkdir()
+    files.console.write_text("".join(f"line {n}\n" for n in range(40)), encoding="utf-8")
+    assert guests.console(files).splitlines() == [f"    line {n}" for n in range(25, 40)]
+
+
+def test_the_counters_rate_is_steady() -> None:
+    rates = [accelerator.tsc_khz() for _ in range(2)]
+    if rates[0] == 0:
+        pytest.skip("no way to run rdtsc here")
+    assert abs(rates[0] - rates[1]) / rates[0] < 0.002
+
+
+def test_without_access_to_kvm_no_guest_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(accelerator, "KVM", tmp_path / "kvm")
+    monkeypatch.setattr(accelerator, "run", lambda line: "QEMU emulator version 7.2\n")
+    monkeypatch.setattr(accelerator, "_probe", lambda kernel: pytest.fail("a guest was tried"))
+    found = accelerator.find(PARTS.kernel)
+    assert (found.kvm, found.why) == (False, f"no access to {tmp_path / 'kvm'}")
+
+
+@pytest.mark.parametrize("why", ["", "no guest boots within 20 s"])
+def test_kvm_is_believed_only_after_a_guest_has_booted_and_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    asked: list[Path] = []
+
+    def probe(kernel: Path) -> str:
+        asked.append(kernel)
+        return why
+
+    (tmp_path / "kvm").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(accelerator, "KVM", tmp_path / "kvm")
+    monkeypatch.setattr(accelerator, "run", lambda line: "QEMU emulator version 7.2\n")
+    monkeypatch.setattr(accelerator, "_probe", probe)
+    first, second = (accelerator.find(PARTS.kernel) for _ in range(2))
+    assert first == second
+    assert (first.kvm, first.why, len(asked)) == (not why, why, 1)
+
+
+def test_commands_go_to_the_engine_of_the_labs_nodes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def note(text: str) -> tuple[bool, str]:
+        called.append(text)
+        return True, ""
+
+    for name, module in (("containers", core), ("machines", vm_core)):
+        for command in ("up", "status", "reboot"):
+            text = f"{name} {command}"
+            monkeypatch.setattr(module, command, lambda *_, text=text: note(text))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.delenv("SWARM_NODE_LAB_SET", raising=False)
+    assert cli.main(["up", "--name", "lab"]) == 0
+    assert cli.main(["up", "--name", "lab", "--set", "vm"]) == 0
+    sets.remember(LAB, "vm")
+    for words in (["up"], ["status"], ["reboot", "vm-3"]):
+        assert cli.main([words[0], "--name", "lab", *words[1:]]) == 0
+    assert called == ["containers up", "machines up", "machines up", "machines status", "machines reboot"]
+
+
+def test_what_is_read_from_an_image_has_to_be_there(tmp_path: Path) -> None:
+    if shutil.which("mke2fs") is None or shutil.which("debugfs") is None:
+        pytest.skip("no e2fsprogs here")
+    root, disk = tmp_path / "root", tmp_path / "disk.img"
+    (root / "boot").mkdir(parents=True)
+    (root / "boot/vmlinuz-6.1.0").write_bytes(b"kernel")
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), str(disk), "4M"], check=True)
+    vm_images._dump_kernel(disk, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"kernel"
+    with pytest.raises(LabError, match="no /boot/none in the image"):
+        vm_images._dump(disk, "/boot/none", tmp_path / "out")
