@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 
 from lab import keys, namespaces, network, sets
 from lab.core import locked, remove
@@ -23,24 +25,77 @@ from lab.vm.images import Parts
 from lab.vm.qemu import GuestPaths
 
 
+@contextmanager
+def exclusive(paths: LabPaths) -> Iterator[None]:
+    """One change to the guests of this lab at a time; no other lab has to wait for a slow boot."""
+    try:
+        handle = os.open(paths.state, os.O_RDONLY)
+    except FileNotFoundError:
+        raise _not_up(paths) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def up(paths: LabPaths, wanted: str | None = None) -> None:
     """Brings the lab up, or repairs it; after a failed start nothing of it remains."""
+    images.check_tools()
     with locked():
-        holder = namespaces.holder(paths)
-        chosen = sets.choose(paths, wanted, holder is not None)
-        nodes = node_set(chosen)
-        images.check_tools()
-        parts = images.parts(node.suite for node in nodes)
-        speed = accelerator.find(parts[nodes[0].suite].kernel)
-        if holder is not None and _repaired(paths, holder, nodes, parts, speed):
-            return
-        remove(paths)
-        try:
-            _make(paths, _prepare(paths, chosen), nodes, nodes, parts, speed)
-        except BaseException:
-            say(f"lab {paths.name}: cannot start, removing what there is of it")
-            remove(paths)
+        running = namespaces.holder(paths)
+        chosen = sets.choose(paths, wanted, running is not None)
+    nodes = node_set(chosen)
+    parts = images.parts(node.suite for node in nodes)
+    speed = accelerator.find(parts[nodes[0].suite].kernel)
+    try:
+        _complete(paths, running or _anew(paths, chosen), nodes, parts, speed)
+    except LabError as error:
+        if running is None:
+            _give_up(paths)
             raise
+        say(f"lab {paths.name} is beyond repair and starts anew: {error}")
+    except BaseException:
+        _give_up(paths)
+        raise
+    else:
+        return
+    try:
+        _complete(paths, _anew(paths, chosen), nodes, parts, speed)
+    except BaseException:
+        _give_up(paths)
+        raise
+
+
+def _give_up(paths: LabPaths) -> None:
+    say(f"lab {paths.name}: cannot start, removing what there is of it")
+    with locked():
+        remove(paths)
+
+
+def _anew(paths: LabPaths, chosen: str) -> Process:
+    """An empty lab instead of what there was."""
+    with locked():
+        remove(paths)
+        return _prepare(paths, chosen)
+
+
+def _complete(
+    paths: LabPaths, holder: Process, nodes: Collection[Node], parts: dict[str, Parts], speed: Accelerator
+) -> None:
+    """Makes the guests that are missing, down, unreachable or older than their definition."""
+
+    def healthy(node: Node) -> bool:
+        files = GuestPaths.of(paths, node)
+        current = _current(files, parts[node.suite], speed)
+        return current and guests.alive(holder, files) and greets(holder, node)
+
+    with exclusive(paths):
+        broken = [node for node in nodes if not healthy(node)]
+        if broken:
+            _make(paths, holder, broken, nodes, parts, speed)
+        else:
+            say(f"lab {paths.name} is already up: {', '.join(node.name for node in nodes)}")
 
 
 def _prepare(paths: LabPaths, chosen: str) -> Process:
@@ -73,33 +128,15 @@ def _make(
 
 def _side_by_side(nodes: Collection[Node], do: Callable[[Node], None]) -> None:
     """As many at once as there are processors: more only wait for each other, and their units time out."""
-    with ThreadPoolExecutor(max_workers=min(len(nodes), os.cpu_count() or 1)) as pool:
-        jobs = [pool.submit(do, node) for node in nodes]
-    for job in jobs:
-        job.result()
-
-
-def _repaired(
-    paths: LabPaths, holder: Process, nodes: Collection[Node], parts: dict[str, Parts], speed: Accelerator
-) -> bool:
-    """Makes broken guests of a running lab again; False when only a new start can help."""
-
-    def healthy(node: Node) -> bool:
-        files = GuestPaths.of(paths, node)
-        return (
-            _current(files, parts[node.suite], speed) and guests.alive(holder, files) and greets(holder, node)
-        )
-
-    broken = [node for node in nodes if not healthy(node)]
-    if not broken:
-        say(f"lab {paths.name} is already up: {', '.join(node.name for node in nodes)}")
-        return True
+    pool = ThreadPoolExecutor(max_workers=min(len(nodes), os.cpu_count() or 1))
     try:
-        _make(paths, holder, broken, nodes, parts, speed)
-    except LabError as error:
-        say(f"lab {paths.name} is beyond repair and starts anew: {error}")
-        return False
-    return True
+        for job in as_completed([pool.submit(do, node) for node in nodes]):
+            job.result()
+    except BaseException:
+        # The first failure decides; what still waits for a guest ends when the lab does.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _current(files: GuestPaths, parts: Parts, speed: Accelerator) -> bool:
@@ -110,32 +147,35 @@ def _current(files: GuestPaths, parts: Parts, speed: Accelerator) -> bool:
         return False
 
 
+def _not_up(paths: LabPaths) -> LabError:
+    start_it = f"python -m lab up --name {paths.name} --set vm"
+    return LabError(f"lab {paths.name} is not up; start it by: {start_it}")
+
+
 def _holder(paths: LabPaths) -> Process:
     holder = namespaces.holder(paths)
     if holder is None:
-        raise LabError(
-            f"lab {paths.name} is not up; start it by: python -m lab up --name {paths.name} --set vm"
-        )
+        raise _not_up(paths)
     return holder
 
 
 def reboot(paths: LabPaths, node: Node) -> None:
     """Restarts one guest and waits for it."""
-    with locked():
+    with exclusive(paths):
         guests.reboot(paths, _holder(paths), node)
     say(f"{node.name}: rebooted")
 
 
 def crash(paths: LabPaths, node: Node) -> None:
     """Ends one guest as a power failure does."""
-    with locked():
+    with exclusive(paths):
         guests.end(_holder(paths), GuestPaths.of(paths, node))
     say(f"{node.name}: down")
 
 
 def start(paths: LabPaths, node: Node) -> None:
     """Starts a guest after a crash and waits for it."""
-    with locked():
+    with exclusive(paths):
         guests.start(paths, _holder(paths), node)
     say(f"{node.name}: started")
 

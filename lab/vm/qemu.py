@@ -71,10 +71,15 @@ def kernel_words(accelerator: Accelerator) -> str:
 
 
 def machine(accelerator: Accelerator) -> list[str]:
-    """The options on the processor. Without the constantly running timer (arat) ticks are 4 ms coarse."""
+    """The options on the processor.
+
+    Without the constantly running timer (arat) ticks are 4 ms coarse. QEMU 7.2 at times leaves a wrong
+    flags register behind cmpxchg16b (cx16) when it translates, and the kernel ends in a double fault;
+    without the feature the kernel does not use the instruction.
+    """
     if accelerator.kvm:
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "qemu64,+arat"]
+    return ["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "qemu64,+arat,-cx16"]
 
 
 def interface(number: int, address: str, port: str) -> list[str]:

@@ -20,6 +20,8 @@ from ..plugin_utils.mesh.candidates import Candidate, from_host, from_request
 from ..plugin_utils.mesh.changes import Context, Report
 from ..plugin_utils.mesh.dump import dump_registry
 from ..plugin_utils.mesh.lifecycle import Order
+from ..plugin_utils.mesh.latency_file import load_latency, save_latency
+from ..plugin_utils.mesh.measuring import targets
 from ..plugin_utils.mesh.places import registry_directory
 from ..plugin_utils.mesh.registry import Registry
 from ..plugin_utils.mesh.registry_file import load, load_others, locked, registry_path, save
@@ -36,6 +38,7 @@ ARGUMENTS = {
     "applied": {"type": "list", "elements": "str", "default": []},
     "latencies": {"type": "list", "elements": "dict", "default": []},
     "since": {"type": "float"},
+    "targets": {"type": "bool", "default": False},
 }
 
 
@@ -107,13 +110,19 @@ class ActionModule(ActionBase):
             since=arguments["since"],
             others=tuple(others.values()),
             latency=lifecycle.latencies_of(arguments["latencies"]),
+            remembered=load_latency(path) if arguments["operation"] == "replan" else {},
         )
         after, report = lifecycle.run(before, order, context)
         changed = after != before and bool(after.members or before)
         new_text = text
         if changed:
             new_text = save(path, after) if write else dump_registry(after)
-        return _answer(path, text, new_text, changed, after, order, report)
+        if write and report.latency is not None:
+            save_latency(path, report.latency)
+        answer = _answer(path, text, new_text, changed, after, order, report)
+        if arguments["targets"]:
+            answer["targets"] = {name: targets(after, name) for name in answer["members"]}
+        return answer
 
     def _order(self, arguments: dict[str, Any], task_vars: dict[str, Any], before: Registry | None) -> Order:
         operation, mesh = arguments["operation"], arguments["mesh"]

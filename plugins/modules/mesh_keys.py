@@ -171,6 +171,11 @@ ipv6:
   description: Whether interfaces of the node get IPv6 addresses.
   type: bool
   returned: success
+udp_ports:
+  description: UDP ports on which something waits on the node, apart from tunnels of a mesh.
+  type: list
+  elements: int
+  returned: success
 time:
   description: The node's clock, Unix time in s.
   type: float

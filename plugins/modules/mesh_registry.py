@@ -79,6 +79,9 @@ options:
     description:
       - For V(replan) and V(join). Measured round trips, a list of C({ends} [two members], ms) each. They are
         kept with the links.
+      - V(replan) also keeps them in C(<mesh>.latency.json) beside the registry, and plans with what is there
+        unless it differs by more than half and by more than 2 ms. So noise moves no link. A link is only
+        dropped for one that is clearly better.
     type: list
     elements: dict
     default: []
@@ -87,6 +90,10 @@ options:
       - When the first of the members was asked for its clock (Unix time), so that a long run is not taken for
         a wrong clock. Defaults to now.
     type: float
+  targets:
+    description: For V(show). Say in RV(targets) which members each is to measure the round trip to.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode; it says what would change, without writing it.
@@ -170,6 +177,13 @@ members:
       rotation), C(next_key) (never used yet), C(neighbours), C(leaving) and C(rotating).
   type: dict
   returned: success
+targets:
+  description:
+    - Member to the members it is to measure the round trip to (M(swarm.node.mesh_latency)), C(name) and C(host)
+      each. Up to 50 members everybody measures everybody; beyond that it is neighbours, up to 32 members of
+      the own region, up to 32 transit members of others, and a sample of 8.
+  type: dict
+  returned: with O(targets)
 problems:
   description: What is wrong, one entry each, with C(key), C(value), C(allowed), C(origin), C(target).
   type: list

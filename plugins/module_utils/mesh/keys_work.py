@@ -17,7 +17,7 @@ from . import keys, keys_request, psk
 from .commands import Runner, execute
 from .keys import KeyStore, as_time
 from .psk import PskStore
-from .underlay import has_ipv6, read_underlay, which_wireguard
+from .underlay import has_ipv6, read_udp_ports, read_underlay, which_wireguard
 
 LAYER = "mesh_keys"
 
@@ -155,6 +155,7 @@ class KeyWork:
             "underlay": read_underlay(runner).as_data(),
             "wireguard": which_wireguard(runner, options.root),
             "ipv6": has_ipv6(options.root),
+            "udp_ports": read_udp_ports(runner, options.root),
             "time": round(time.time(), 3),
             "time_utc": now(),
             "diff": _diff(self.before, self.after),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.model import Change
+from .refresh import has_name, meanings
 from .render import Written
 from .tunnel import canonical, describe
 from .wg import Device
@@ -51,6 +52,7 @@ def live_peer(change: Change, device: Device) -> Any:
     """In the form of `before` or `after`, whichever it is.
 
     A peer may have called from another address since: its endpoint counts only where nothing else differs.
+    One that is a name is what the name means now.
     """
     sides = [("after", [change.after]), ("before", change.data["before"])]
     now = {key: describe(peer, Written()) for key, peer in device.peers.items()}
@@ -68,6 +70,8 @@ def _alike(live: Mapping[str, Any], wanted: Mapping[str, Any], exact: bool) -> b
     if any(live[name] != wanted[name] for name in ("keepalive", "allowed_ips")):
         return False
     if exact and wanted["endpoint"]:
+        if has_name(wanted["endpoint"]):
+            return live["endpoint"] in meanings(wanted["endpoint"])
         return canonical(live["endpoint"]) == canonical(wanted["endpoint"])
     return bool(live["endpoint"]) or not wanted["endpoint"]
 

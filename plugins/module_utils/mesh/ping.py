@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import itertools
 import os
 import select
 import socket
@@ -41,6 +42,9 @@ class Target:
     size: int = SMALL
 
 
+_sequences = itertools.count()
+"""Of all calls of a process: an answer that comes late belongs to no request of the next call."""
+
 _Key = tuple[int, str, str]
 """Family, source, interface: what one socket is for."""
 
@@ -55,7 +59,8 @@ def ping(targets: Sequence[Target], timeout: float) -> Mapping[str, float]:
     with contextlib.ExitStack() as stack:
         sockets: dict[_Key, socket.socket] = {}
         sent: dict[tuple[int, int], tuple[str, float]] = {}
-        for sequence, target in enumerate(targets):
+        for target in targets:
+            sequence = next(_sequences) & 0xFFFF
             family = _family(target)
             key = (family, target.source, target.interface)
             try:

@@ -75,9 +75,10 @@ def plan_mesh(wish: Wish, state: MeshState, record: Record) -> Plan:
     plan.changes += early
     plan.changes += _aggregates(shares, state, stays=True)
     plan.changes += _in_order(tunnels)
-    plan.changes += plan_routes(shares, state)
+    routes = plan_routes(shares, state)
     for share in shares.values():
-        plan.changes += routes_files(share, state)
+        routes += routes_files(share, state)
+    plan.changes += _with_addresses(routes, tunnels)
     plan.changes += late
     plan.changes += _aggregates(shares, state, stays=False)
     plan.changes += _shares_and_rests(wish, state, early + late, plan.changes)
@@ -106,6 +107,16 @@ def _in_order(changes: list[Change]) -> list[Change]:
         return 2 if change.key == TUNNEL else 3
 
     return sorted(changes, key=place)
+
+
+def _with_addresses(routes: list[Change], tunnels: list[Change]) -> list[Change]:
+    """Routes name the node's address as their source: they stay as they are where the address has to."""
+    moving = {c.target: c.name for c in tunnels if c.key == ADDRESS}
+    for change in routes:
+        interface = change.target.rpartition("/")[2].removesuffix(".routes")
+        if interface in moving:
+            change.relies_on = (*change.relies_on, moving[interface])
+    return routes
 
 
 def _put_together(changes: list[Change], ways: tuple[str, ...]) -> None:

@@ -21,6 +21,8 @@ from .keys import KeyStore
 from .parse import parse_active, parse_ports
 from .paths import HOME, WIREGUARD, conf_path, quick_unit, routes_path, share_path
 from .psk import PskStore
+from .refresh import has_name, meanings
+from .render import parse_conf
 from .routing import LAST
 from .share import INTERFACE, Psk, Share, parse_share
 from .state import MeshState
@@ -75,6 +77,7 @@ class Reader:
             missing=self.missing(),
             time=time.time(),
             armed=armed,
+            named=self._named(shares, texts),
         )
 
     def missing(self) -> tuple[str, ...]:
@@ -150,6 +153,20 @@ class Reader:
                         found.setdefault(port, f"{name} (process {process.name})")
             except OSError:
                 continue
+        return found
+
+    def _named(
+        self, shares: Mapping[str, Share], texts: Mapping[str, Optional[str]]
+    ) -> dict[str, tuple[str, ...]]:
+        """Of endpoints that became names since: what they mean. Nobody is asked where nothing changes."""
+        found: dict[str, tuple[str, ...]] = {}
+        for tunnel in (tunnel for share in shares.values() for tunnel in share.tunnels):
+            device = self.kernel.devices().get(tunnel.interface)
+            live = device.peers.get(tunnel.public_key) if device else None
+            if live and live.endpoint and has_name(tunnel.endpoint) and tunnel.endpoint not in found:
+                written = parse_conf(texts.get(conf_path(tunnel.interface)))
+                if written.endpoint != tunnel.endpoint:
+                    found[tunnel.endpoint] = meanings(tunnel.endpoint)
         return found
 
     def _public_keys(self, shares: Mapping[str, Share]) -> dict[tuple[str, int], str]:

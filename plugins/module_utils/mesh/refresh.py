@@ -74,6 +74,12 @@ def resolve(name: str) -> Sequence[str]:
     return tuple(dict.fromkeys(str(item[4][0]) for item in found))
 
 
+def meanings(endpoint: str, resolver: Resolver = resolve) -> tuple[str, ...]:
+    """What WireGuard may say instead of an endpoint that is a name."""
+    name, port = split_endpoint(endpoint)
+    return tuple(_endpoint(address, port) for address in resolver(name))
+
+
 def moved(tunnels: Sequence[Tunnel], devices: Mapping[str, Device], resolver: Resolver) -> list[Moved]:
     """Those whose name does not mean the address any more that WireGuard has."""
     found = []

@@ -74,6 +74,7 @@ class MeshState:
     missing: programs that are not there; time: the node's Unix time
     armed: the token of a change nobody has confirmed, ""
     holders: UDP port → who has it, as far as it is known
+    named: endpoint that is a name → what it means now, of those that the plan has to compare
     """
 
     stored: Mapping[str, Share] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class MeshState:
     missing: tuple[str, ...] = ()
     time: float = 0.0
     armed: str = ""
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def via(self, interface: str) -> list[Route]:
         """Our own routes through it, whatever their form."""

@@ -142,7 +142,7 @@ def _different(share: Share, tunnel: Tunnel, state: MeshState, link: Link, devic
         changes.append(
             Change(PORT, device.listen_port, tunnel.listen_port, target=name, disruption=cut, data={})
         )
-    peer = peer_change(share, tunnel, device, parse_conf(written), state.time, cut)
+    peer = peer_change(share, tunnel, device, parse_conf(written), state, cut)
     if peer:
         changes.append(peer)
     if link.mtu != tunnel.mtu:
@@ -238,7 +238,7 @@ def wanted_peer(tunnel: Tunnel) -> dict[str, Any]:
 
 
 def peer_change(
-    share: Share, tunnel: Tunnel, device: Device, written: Written, now: float, cut: str
+    share: Share, tunnel: Tunnel, device: Device, written: Written, state: MeshState, cut: str
 ) -> Optional[Change]:
     """The one peer of a tunnel, or None where it is right. A peer that has roamed is right."""
     after = wanted_peer(tunnel)
@@ -247,7 +247,7 @@ def peer_change(
         describe(peer, written) for key, peer in sorted(device.peers.items()) if key != tunnel.public_key
     ]
     live = describe(found, written) if found else None
-    if live and found and not _calls_elsewhere(tunnel, found, written, now):
+    if live and found and not _calls_elsewhere(tunnel, found, written, state):
         live["endpoint"] = after["endpoint"]
     if live == after and not others:
         return None
@@ -280,16 +280,18 @@ def describe(peer: Peer, written: Written) -> dict[str, Any]:
     }
 
 
-def _calls_elsewhere(tunnel: Tunnel, peer: Peer, written: Written, now: float) -> bool:
+def _calls_elsewhere(tunnel: Tunnel, peer: Peer, written: Written, state: MeshState) -> bool:
     """Whether the live endpoint has to be set. WireGuard itself follows a peer that moves."""
     if not tunnel.endpoint or canonical(peer.endpoint) == canonical(tunnel.endpoint):
         return False
     if not peer.endpoint:
         return True
+    if peer.endpoint in state.named.get(tunnel.endpoint, ()):
+        return False
     if written.public_key == tunnel.public_key and written.endpoint not in ("", tunnel.endpoint):
         return True
     # Names are looked up again by a timer of their own.
-    return not has_name(tunnel.endpoint) and now - peer.handshake > SILENT
+    return not has_name(tunnel.endpoint) and state.time - peer.handshake > SILENT
 
 
 def canonical(endpoint: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
 
+from ..core import files
 from ..core.errors import NodeError
 from .commands import Runner, must
 from .paths import PROTOCOL
@@ -126,6 +127,23 @@ def which_wireguard(runner: Runner, root: Path) -> str:
     if runner(["unshare", "-n", "ip", "link", "add", "wg-probe", "type", "wireguard"]).good:
         return "kernel"
     return "userspace" if runner(["wireguard-go", "--version"]).code != 127 else "none"
+
+
+def read_udp_ports(runner: Runner, root: Path) -> list[int]:
+    """UDP ports on which something waits, apart from a mesh's own tunnels.
+
+    A socket with another end has a port for a while only; the next one has another.
+    """
+    # Without WireGuard's tools there are no tunnels either.
+    shown = runner(["wg", "show", "all", "listen-port"]).out.splitlines()
+    ours = {words[1] for words in map(str.split, shown) if len(words) == 2 and INTERFACE.fullmatch(words[0])}
+    found = set()
+    for table in ("udp", "udp6"):
+        for line in (files.read_text(root / "proc/net" / table) or "").splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 2 and fields[2].endswith(":0000"):
+                found.add(int(fields[1].rpartition(":")[2], 16))
+    return sorted(port for port in found if str(port) not in ours)
 
 
 def has_ipv6(root: Path) -> bool:

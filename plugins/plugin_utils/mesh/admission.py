@@ -15,7 +15,7 @@ from .candidates import KEYS, Candidate
 from .changes import Context
 from .check import Mistake, member_alone
 from .places import clashes
-from .registry import Member, Registry
+from .registry import Member, Registry, ports
 from .wishes import split_endpoint
 
 CLOCK = 60.0
@@ -129,12 +129,35 @@ def _names(candidate: Candidate, context: Context) -> Iterator[Problem]:
         if _is_address(host):
             continue
         found = sorted(set(context.resolver(host)))
+        if any(_is_nobodys(item) for item in found):
+            allowed = f"an address that other members can reach; it stands for {', '.join(found)} here"
+            yield Problem(f"mesh_{option}", endpoint, allowed, candidate.origin(option), candidate.name)
+            continue
         versions = [ipaddress.ip_address(item).version for item in found]
         several = len(set(versions)) < len(versions)
         if several or not found:
             seen = f"it stands for {', '.join(found)}" if found else "it stands for none"
             allowed = f"an address, or a name of one address (or one IPv4 and one IPv6); {seen}"
             yield Problem(f"mesh_{option}", endpoint, allowed, candidate.origin(option), candidate.name)
+
+
+def taken_ports(candidate: Candidate, member: Member, registry: Registry) -> list[Problem]:
+    """Ports that a new member's tunnels would get, and that another program on its node has."""
+    first, last = ports(registry.settings, member.port)
+    taken = [str(port) for port in candidate.udp_ports if first <= port <= last]
+    if not taken:
+        return []
+    allowed = (
+        f"a port from which on {last - first + 1} ports are free: of {first} to {last} "
+        f"{', '.join(taken)} is taken by another program on the node"
+    )
+    return [Problem("mesh_port", member.port, allowed, candidate.origin("port"), candidate.name)]
+
+
+def _is_nobodys(text: str) -> bool:
+    """Of these a host of the same name means itself, or all; `/etc/hosts` often says so of the own name."""
+    address = ipaddress.ip_address(text)
+    return address.is_loopback or address.is_unspecified or address.is_multicast
 
 
 def _is_address(host: str) -> bool:

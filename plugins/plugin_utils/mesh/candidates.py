@@ -27,6 +27,7 @@ class Candidate:
     public_key: of `generation`; "" where the node has none yet (check mode before its first run)
     port: 0 for the mesh's default
     underlay: networks the node is in; underlay_mtu: bytes, 0 for not known; address: its own
+    udp_ports: on which something else waits there
     time: Unix time in s by the node's clock, None for not known
     sealed: name of a preshared key this node made → its copy for the other end
     settings: of a mesh that is made new
@@ -46,6 +47,7 @@ class Candidate:
     underlay_mtu: int = 0
     underlay: tuple[str, ...] = ()
     address: str = ""
+    udp_ports: tuple[int, ...] = ()
     time: float | None = None
     sealed: Mapping[str, Sealed] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -121,6 +123,7 @@ def _built(name: str, mesh: str, wishes: Mapping[str, Any], said: Mapping[str, A
     generation = taken("generation", said.get("generation"), values.whole(1, 9999), 1)
     networks = taken("underlay", underlay.get("networks"), values.networks, ())
     mtu = taken("underlay_mtu", underlay.get("mtu"), values.whole(1, 65535), 0)
+    udp_ports = taken("udp_ports", said.get("udp_ports"), _ports, ())
     sealed = taken("sealed", said.get("sealed"), _sealed, {})
     if problems:
         raise BindError(problems)
@@ -139,11 +142,18 @@ def _built(name: str, mesh: str, wishes: Mapping[str, Any], said: Mapping[str, A
         underlay_mtu=int(wished.get("underlay_mtu", mtu)),
         underlay=networks,
         address=str(underlay.get("address") or ""),
+        udp_ports=udp_ports,
         time=said.get("time") if isinstance(said.get("time"), (int, float)) else None,
         sealed=sealed,
         settings=dict(wishes.get("settings") or {}),
         origins=origins,
     )
+
+
+def _ports(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise Wrong(value, "a list of UDP ports")
+    return tuple(values.whole(1, 65535)(port) for port in value)
 
 
 def _sealed(value: Any) -> dict[str, Sealed]:

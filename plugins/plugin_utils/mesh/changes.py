@@ -14,6 +14,7 @@ from ...module_utils.core.errors import BindError, Problem
 from .check import mistakes
 from .registry import Identity, Link, LinkPsk, Member, Pair, Registry, pair_of
 from .shares import Shares, is_ready, maker, receiver
+from .steady import steady
 from .topology import Limits, Spot, plan_links
 
 Resolver = Callable[[str], list[str]]
@@ -26,6 +27,7 @@ class Context:
 
     now, since: Unix time in s, and when the members were asked for their clocks at the earliest
     others: registries of other meshes; latency: round trips in ms, ends in any order
+    remembered: the same, those of which the last plan was made
     """
 
     now: float
@@ -33,6 +35,7 @@ class Context:
     since: float | None = None
     others: tuple[Registry, ...] = ()
     latency: Mapping[Pair, float] = field(default_factory=dict)
+    remembered: Mapping[Pair, float] = field(default_factory=dict)
 
     @property
     def today(self) -> str:
@@ -46,11 +49,13 @@ class Report:
     pending: what is still to be done, entries with `what` (psk, proof, applied, slot, key, foreign), `why`,
     and `ends` or `member`; entries `psk` also have what mesh_keys needs: `member` makes and seals `name` for
     `peer`, whose key is `public_key`
+    latency: round trips to be remembered, None for no others than before
     """
 
     lines: list[str] = field(default_factory=list)
     affected: set[str] = field(default_factory=set)
     pending: list[dict[str, Any]] = field(default_factory=list)
+    latency: dict[Pair, float] | None = None
 
     def say(self, line: str, *affected: str) -> None:
         self.lines.append(line)
@@ -125,9 +130,16 @@ def members_named(registry: Registry, names: Iterable[str], option: str = "membe
 
 
 def planned_pairs(
-    registry: Registry, context: Context, kept: Collection[Pair], only_for: Collection[str] | None
+    registry: Registry,
+    context: Context,
+    kept: Collection[Pair],
+    only_for: Collection[str] | None,
+    present: Collection[Pair] | None = None,
 ) -> tuple[set[Pair], list[str]]:
-    """What the planner wants, and its notes. Members that leave are out of it. Raises BindError."""
+    """What the planner wants, and its notes. Members that leave are out of it. Raises BindError.
+
+    present: links that go only for clearly better ones; None: what is not in `kept` is not looked at
+    """
     staying = {name: member for name, member in registry.members.items() if not member.leaving}
     spots = [
         Spot(
@@ -152,7 +164,10 @@ def planned_pairs(
     except BindError as error:
         origin = f"the plan of the mesh {registry.mesh}"
         raise BindError([replace(item, origin=item.origin or origin) for item in error.problems]) from None
-    return {pair_of(*pair) for pair in links.pairs}, links.notes
+    pairs = {pair_of(*pair) for pair in links.pairs}
+    if present is not None:
+        pairs = steady(pairs, present, spots, limits, latency)
+    return pairs, links.notes
 
 
 def add_links(registry: Registry, pairs: Iterable[Pair], context: Context, report: Report) -> Registry:

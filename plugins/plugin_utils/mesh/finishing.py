@@ -19,17 +19,24 @@ from .changes import (
     with_links,
     with_member,
 )
-from .registry import Departed, Identity, Link, Member, Pair, Registry, interface
+from .registry import Departed, Identity, Link, Member, Pair, Registry, interface, pair_of
 from .rotation import preshared
+from .steady import believed
 
 Proof = tuple[str, str]
 """(member, interface): the member saw a handshake there, so both ends have that tunnel."""
 
 
 def leave(before: Registry, names: Sequence[str], context: Context) -> tuple[Registry, Report]:
-    """The members' links carry no routes from now on; `finish` takes them away. Raises BindError."""
+    """The members' links carry no routes from now on; `finish` takes them away. Raises BindError.
+
+    Who has left already may be told so again: a node that was off meanwhile still has its tunnels.
+    """
     report = Report()
-    members = members_named(before, names)
+    for name in dict.fromkeys(names):
+        if name in before.departed:
+            report.say(f"{name}: has left already ({before.departed[name].left})")
+    members = members_named(before, [name for name in names if name not in before.departed])
     registry, neighbours = before, set[str]()
     for member in members:
         if member.leaving:
@@ -47,9 +54,18 @@ def leave(before: Registry, names: Sequence[str], context: Context) -> tuple[Reg
 
 
 def replan(before: Registry, context: Context) -> tuple[Registry, Report]:
-    """The topology anew: what is missing comes, what is not wanted any more leaves. Raises BindError."""
+    """The topology anew: what is missing comes, what is not wanted any more leaves. Raises BindError.
+
+    Noise in what was measured changes nothing (`steady`).
+    """
     report = Report()
-    pairs, notes = planned_pairs(before, context, (), None)
+    first = bool(context.latency) and not context.remembered
+    context = _believing(before, context)
+    if dict(context.latency) != dict(context.remembered):
+        report.latency = dict(context.latency)
+    # The first plan with measurements is made from nothing: what there is, was chosen blindly.
+    present = None if first else [pair for pair, link in before.links.items() if not link.leaving]
+    pairs, notes = planned_pairs(before, context, (), None, present)
     registry = _measured(before, context)
     registry = add_links(registry, pairs, context, report)
     waiting = [entry for entry in report.pending if entry["what"] == "slot"]
@@ -251,6 +267,16 @@ def _is_connected(registry: Registry, pairs: Collection[Pair]) -> bool:
                 seen.add(name)
                 queue += [name] if registry.members[name].transit else []
     return len(seen) == len(names)
+
+
+def _believing(registry: Registry, context: Context) -> Context:
+    """With the round trips that count: what was remembered, unless what was measured differs clearly."""
+    known = {link.ends: link.ms for link in registry.links.values() if link.ms is not None}
+    known.update(context.remembered)
+    measured = {pair_of(*pair): round(float(ms), 2) for pair, ms in context.latency.items()}
+    counting = {**known, **believed(known, measured)}
+    here = {pair: ms for pair, ms in counting.items() if all(end in registry.members for end in pair)}
+    return replace(context, latency=here if measured or context.remembered else {})
 
 
 def _measured(registry: Registry, context: Context) -> Registry:

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from ...module_utils.core.errors import BindError, Problem
 from . import path
 from .addresses import next_number, used_numbers
-from .admission import member_of, problems_of, unchangeable
+from .admission import member_of, problems_of, taken_ports, unchangeable
 from .candidates import Candidate
 from .changes import Context, Report, add_links, planned_pairs, settled, with_links, with_member
 from .parse import parse_settings
@@ -84,6 +84,8 @@ def _brought(
         member = member_of(candidate, registry, number, present)
         member = replace(member, leaving=False)
         problems += problems_of(candidate, member, registry, context)
+        if present is None:
+            problems += taken_ports(candidate, member, registry)
         if member != present:
             changed.append(member.name)
             registry = with_member(registry, member)

@@ -23,9 +23,9 @@ def registry_directory(
 
     chosen: the variable mesh_registry_dir, relative to the inventory; without it `mesh/` beside it. What lies
     in an inventory directory Ansible reads as inventory, so then beside that directory counts first.
-    make: whether it may be made now. Raises BindError.
+    make: whether it may be made now. A host that a play added is of the first inventory. Raises BindError.
     """
-    root = Path(str(inventory_dir or base))
+    root = Path(str(inventory_dir or _first_directory(sources) or base))
     if chosen:
         named = (root / Path(chosen).expanduser()).absolute()
         if not named.is_dir() and not (make and named.parent.is_dir()):
@@ -36,6 +36,15 @@ def registry_directory(
     places = [root.parent, root] if is_directory else [root]
     found = next((place / DIRECTORY for place in places if (place / DIRECTORY).is_dir()), None)
     return (found or places[0] / DIRECTORY).absolute()
+
+
+def _first_directory(sources: Iterable[Any]) -> Path | None:
+    """Of the first source that is a file or a directory; others are lists of hosts."""
+    for source in sources:
+        path = Path(str(source)).absolute()
+        if path.exists():
+            return path if path.is_dir() else path.parent
+    return None
 
 
 def clashes(

@@ -17,6 +17,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.underlay import (
     MOST_NETWORKS,
     describe_underlay,
     has_ipv6,
+    read_udp_ports,
     read_underlay,
     which_wireguard,
 )
@@ -206,3 +207,29 @@ def test_ipv6(tmp_path: Path, text: str | None, expected: bool) -> None:
     if text is not None:
         path.write_text(text)
     assert has_ipv6(tmp_path) is expected
+
+
+SOCKETS = """\
+   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+  1: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 111 2 0 0
+  2: 0100007F:CA6C 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 112 2 0 0
+  3: 00000000:CA6D 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 113 2 0 0
+  4: 0A00020F:D431 08080808:0035 01 00000000:00000000 00:00000000 00000000     0        0 114 2 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("shown", "ports"),
+    [("wg0\t51821\n", [53, 51820, 51821]), ("wan-12\t51821\n", [53, 51820]), ("", [53, 51820, 51821])],
+)
+def test_ports_on_which_others_wait(tmp_path: Path, shown: str, ports: list[int]) -> None:
+    """A tunnel of a mesh is none of the others, nor is a socket that only asks somebody."""
+    net = tmp_path / "proc/net"
+    net.mkdir(parents=True)
+    (net / "udp").write_text(SOCKETS, encoding="ascii")
+
+    def run(argv: Sequence[str], data: str = "", timeout: float = 60.0) -> Done:
+        assert list(argv) == ["wg", "show", "all", "listen-port"]
+        return Done(0 if shown else 127, shown, "")
+
+    assert read_udp_ports(run, tmp_path) == ports

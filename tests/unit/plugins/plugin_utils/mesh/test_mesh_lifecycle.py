@@ -17,7 +17,7 @@ from ansible_collections.swarm.node.plugins.plugin_utils.mesh.lifecycle import (
 )
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh.registry import Registry
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh.shares import Shares
-from mesh_cast import NOW, context, do, everybody_saw, finished, host, key, refused, sealed, small
+from mesh_cast import NOW, TODAY, context, do, everybody_saw, finished, host, key, refused, sealed, small
 
 HOME = {"nat": True, "region": "home", "relays": ("fra",)}
 
@@ -99,6 +99,9 @@ NOT_LET_IN = [
     ({"endpoint": "203.0.113.1", "nat": True}, "mesh_endpoint", "behind NAT"),
     ({"endpoint": "two.example"}, "mesh_endpoint", "198.51.100.1, 198.51.100.2"),
     ({"endpoint": "none.example"}, "mesh_endpoint", "it stands for none"),
+    ({"endpoint": "self.example"}, "mesh_endpoint", "can reach; it stands for 127.0.1.1"),
+    ({"udp_ports": (51822,)}, "mesh_port", "48 ports are free: of 51820 to 51867 51822 is taken"),
+    ({"port": 4000, "udp_ports": (4047, 53)}, "mesh_port", "4047 is taken by another program"),
     ({"local_endpoint": "two.example"}, "mesh_local_endpoint", "name of one address"),
     ({"underlay_mtu": 1339}, "mesh_underlay_mtu", "1340 or more"),
     ({"underlay_mtu": 1359, "endpoint": "one.example"}, "mesh_underlay_mtu", "1360 or more"),
@@ -130,6 +133,8 @@ def test_who_is_not_let_in(wants, name, allowed):
         {"underlay_mtu": 1340, "nat": True, "endpoint": "", "underlay": ("192.168.1.0/24",)},
         {"underlay": ("0.0.0.0/0", "192.168.0.0/16")},
         {"time": NOW - 59},
+        {"udp_ports": (53, 51819, 51868)},
+        {"port": 4000, "udp_ports": (51820,)},
         {"time": None},
     ],
 )
@@ -141,6 +146,11 @@ def test_a_long_run_is_no_wrong_clock():
     early = host("new", time=NOW - 400)
     assert "clock" in refused(small(), "join", early)
     assert do(small(), "join", early, with_context={"since": NOW - 500})[0].members["new"]
+
+
+def test_a_member_is_not_refused_for_a_port_that_it_uses_itself():
+    again = host("db", region="fra", udp_ports=(51820,))
+    assert do(small(), "join", again)[0] == small()
 
 
 def test_both_behind_nat_without_a_relay():
@@ -370,6 +380,18 @@ def test_leaving_takes_routes_first_and_tunnels_when_the_ends_know():
     assert "db" not in done.members and done.departed["db"].number == 128
     assert done.departed["db"].left == "2027-01-15" and any("has left" in line for line in report.lines)
     assert {pair for pair in before.links if "db" not in pair} == set(done.links)
+
+
+def test_who_has_left_already_may_be_told_so_again():
+    """A node that was off meanwhile still has its tunnels; the same playbook takes them away."""
+    gone, _report = do(small(), "leave", names=("bo",))
+    gone = finished(gone)
+    assert "bo" in gone.departed
+    again, report = do(gone, "leave", names=("bo",))
+    assert again == gone and report.lines == [f"bo: has left already ({TODAY})"]
+    after, _report = do(gone, "leave", names=("bo", "db"))
+    assert after.members["db"].leaving
+    assert "not in its registry" in refused(gone, "leave", names=("bo", "nobody"))
 
 
 def test_a_member_that_others_need_cannot_just_leave():

@@ -261,6 +261,10 @@ def test_where_registries_are(tmp_path):
     (inside / "mesh").mkdir()
     assert registry_directory(None, str(inside), [str(inside)], base) == inside / "mesh"
     assert registry_directory(None, None, ["host,"], base) == Path(base) / "mesh"
+    # A host that was added in the run has no inventory of its own.
+    file.touch()
+    assert registry_directory(None, None, ["host,", str(file)], base) == inside / "mesh"
+    assert registry_directory("mesh", None, [str(inside)], base) == inside / "mesh"
     assert registry_directory("mesh", str(inside), [], base) == inside / "mesh"
     with pytest.raises(BindError, match="a directory that exists"):
         registry_directory("gone", str(inside), [], base)

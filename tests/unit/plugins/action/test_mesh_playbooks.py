@@ -1,0 +1,97 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What playbooks of the mesh do on the controller before any node is spoken to."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+from ansible_collections.swarm.node.plugins.plugin_utils.mesh.latency_file import load_latency
+from test_mesh_actions import REQUEST, joined
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+ACCEPT = "- import_playbook: swarm.node.mesh_accept\n"
+SETTINGS = {"mesh_settings": {"prefixes": ["10.99.0.0/16"]}}
+
+
+def request(**more) -> str:
+    """As mesh_request prints it."""
+    return "# a comment\n" + yaml.safe_dump({**REQUEST, **more})
+
+
+def accepted(play, inventory, *arguments, text=None):
+    given = {"pb/play.yml": ACCEPT, "inv/hosts.yml": yaml.safe_dump(inventory), "far.yml": text or request()}
+    file = ["-e", f"ansible_python_interpreter={sys.executable}", "-e", "request=far.yml"]
+    return play(given, *file, *arguments)
+
+
+def test_a_request_is_accepted_as_the_inventory_says(play, tmp_path):
+    host = {"mesh_name": "wan", "mesh_region": "home", "mesh_endpoint": "203.0.113.9", **SETTINGS}
+    answers = accepted(play, {"all": {"hosts": {"far": host}}})
+    registry = yaml.safe_load((tmp_path / "inv/mesh/wan.yml").read_text())
+    assert registry["members"]["far"]["region"] == "home"
+    assert registry["members"]["far"]["keys"] == {1: REQUEST["public_key"]}
+    assert "unreachable=1" not in answers.output and "failed=1" not in answers.output
+
+
+def test_a_request_of_a_host_that_is_not_in_the_inventory(play, tmp_path):
+    more = {"mesh_region": "attic", "mesh_endpoint": "far.example.org", **SETTINGS}
+    inventory = {"all": {"hosts": {"other": {"ansible_host": "192.0.2.1"}}}}
+    answers = accepted(play, inventory, "-e", json.dumps(more))
+    registry = yaml.safe_load((tmp_path / "inv/mesh/wan.yml").read_text())
+    assert registry["members"]["far"]["region"] == "attic"
+    assert registry["members"]["far"]["endpoint"] == "far.example.org"
+    # Nobody was spoken to.
+    assert "unreachable=1" not in answers.output and "failed=1" not in answers.output
+
+
+def test_what_is_no_request_or_for_another_mesh_is_refused(play, tmp_path):
+    inventory = {"all": {"hosts": {"far": {"mesh_name": "lan", **SETTINGS}}}}
+    answers = accepted(play, inventory)
+    assert "asks for the mesh wan; by the inventory (mesh_name) it is to be in lan" in answers.output
+    assert "not a join request" in accepted(play, inventory, text="- 1\n").output
+    assert not (tmp_path / "inv/mesh").exists()
+
+
+MEASURED = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.group_by: {key: swarm_node_mesh_of_wan}
+    - ansible.builtin.set_fact:
+        __mesh_merged: {layers: {mesh: {name: wan}}}
+    - ansible.builtin.set_fact:
+        __mesh_measured: {results: [{mesh_name: wan, pairs: [{ends: [bo, fra], ms: 12.34}, {ends: [bo, db], ms: 7}]},
+          {skipped: true}, {mesh_name: lan, pairs: [{ends: [bo, fra], ms: 99}]}]}
+      when: inventory_hostname == 'bo'
+    - ansible.builtin.set_fact:
+        __mesh_measured: {results: [{mesh_name: wan, pairs: [{ends: [fra, bo], ms: 11.5}]}]}
+      when: inventory_hostname == 'fra'
+"""
+
+
+def test_what_was_measured_reaches_the_registry(play, tmp_path):
+    """As mesh_replan hands it to the role: db was not measured, bo measured in two meshes."""
+    plays = yaml.safe_load((CHECKOUT / "playbooks/mesh_replan.yml").read_text("utf-8"))
+    plan = next(item for item in plays if item["name"] == "Plan the links anew")
+    hosts = {name: {"ansible_connection": "local"} for name in ("bo", "db", "fra")}
+    given = {
+        "pb/play.yml": MEASURED + yaml.safe_dump([plan]),
+        "inv/hosts.yml": yaml.safe_dump({"all": {"hosts": hosts}}),
+        **joined(),
+    }
+    answers = play(given)
+    assert "failed=0" in answers.output and "failed=1" not in answers.output, answers.output
+    path = tmp_path / "inv/mesh/wan.yml"
+    links = {tuple(link["ends"]): link.get("ms") for link in yaml.safe_load(path.read_text())["links"]}
+    assert links == {("bo", "db"): 7.0, ("bo", "fra"): 11.5, ("db", "fra"): None}
+    assert load_latency(path) == {("bo", "db"): 7.0, ("bo", "fra"): 11.5}
+    before = {item.name: item.read_text() for item in path.parent.iterdir()}
+    noise = {**given, "pb/play.yml": given["pb/play.yml"].replace("12.34", "13.9").replace("11.5", "13.1")}
+    del noise["inv/mesh/wan.yml"]
+    assert play(noise).ok("bo", "swarm.node.mesh : Change the registry of each mesh")["changed"] is False
+    assert {item.name: item.read_text() for item in path.parent.iterdir()} == before
