@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Command line: python -m benchmarks [--short] [--only NAME].
 
-All but the mesh planner need the lab that SWARM_NODE_LAB names.
+All but those of the mesh need the lab that SWARM_NODE_LAB names.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu, kernel, merge, mesh_planner, node, peer
+from benchmarks import gpu, kernel, merge, mesh_delivery, mesh_planner, node, peer
 from benchmarks.ansible_run import CHECKOUT, Playbooks
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Row, table
 
 REPORTS = CHECKOUT / "reports" / "benchmarks"
-NAMES = ["kernel", "gpu", "merge", "mesh_planner"]
-WITHOUT_LAB = {"mesh_planner"}
+NAMES = ["kernel", "gpu", "merge", "mesh_planner", "mesh_delivery"]
+WITHOUT_LAB = {"mesh_planner", "mesh_delivery"}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--short", action="store_true", help="one repetition; merge of 100 hosts, meshes of up to 1,000 only"
+        "--short", action="store_true", help="one repetition; merge of 100 hosts, small meshes only"
     )
     parser.add_argument("--only", choices=NAMES, action="append", help="this benchmark; may be repeated")
     return parser.parse_args(argv)
@@ -69,6 +69,9 @@ def measure(short: bool, names: list[str]) -> tuple[list[Row], dict[str, Any]]:
             planned, meshes = mesh_planner.benchmark(repetitions, say, work, counts)
             rows += planned
             facts.update(meshes)
+        if "mesh_delivery" in names:
+            counts = [50] if short else [50, 100, 200]
+            rows += mesh_delivery.benchmark(playbooks, repetitions, say, work, counts)
     load.append(os.getloadavg()[0])
     facts.update(lab=lab, short=short, repetitions=repetitions, load_1min_before_after=load)
     facts["seconds"] = round(time.monotonic() - start, 1)

@@ -45,7 +45,7 @@ def benchmark(
     """Rows per size, and what was planned. Raises BenchmarkError."""
     rows: list[Row] = []
     facts: dict[str, Any] = {}
-    home = _collection(work)
+    home = collection_home(work)
     for count in counts:
         found = []
         for number in range(1, repetitions + 1):
@@ -83,7 +83,7 @@ def check(found: dict[str, Any], count: int) -> None:
         raise BenchmarkError(f"mesh of {count}: {', '.join(wrong)}")
 
 
-def _collection(work: Path) -> Path:
+def collection_home(work: Path) -> Path:
     """A directory from which the checkout can be imported as the collection."""
     link = work / "planner" / "ansible_collections" / "swarm" / "node"
     link.parent.mkdir(parents=True, exist_ok=True)

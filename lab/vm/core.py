@@ -15,7 +15,6 @@ from lab import keys, namespaces, network, sets
 from lab.core import locked, remove
 from lab.errors import LabError
 from lab.namespaces import Process
-from lab.nodes import greets
 from lab.paths import LabPaths
 from lab.shell import say
 from lab.spec import Node, node_set
@@ -23,6 +22,8 @@ from lab.vm import accelerator, guests, images
 from lab.vm.accelerator import Accelerator
 from lab.vm.images import Parts
 from lab.vm.qemu import GuestPaths
+
+STATUS_SECONDS = 20
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _complete(
     def healthy(node: Node) -> bool:
         files = GuestPaths.of(paths, node)
         current = _current(files, parts[node.suite], speed)
-        return current and guests.alive(holder, files) and greets(holder, node)
+        return current and guests.answers(holder, files, guests.LOGIN_SECONDS)
 
     with exclusive(paths):
         broken = [node for node in nodes if not healthy(node)]
@@ -187,8 +188,9 @@ def status(paths: LabPaths) -> tuple[bool, str]:
         return False, f"lab {paths.name} is not up\n"
     healthy, lines = True, []
     for node in sets.nodes_of(paths):
-        running = guests.alive(holder, GuestPaths.of(paths, node))
-        answers = running and greets(holder, node)
+        files = GuestPaths.of(paths, node)
+        running = guests.alive(holder, files)
+        answers = running and guests.answers(holder, files, STATUS_SECONDS)
         healthy = healthy and answers
         state = "running  ssh" if answers else "running  no ssh" if running else "down     no ssh"
         lines.append(f"{node.name:10} {node.login:14} {node.suite:9} {node.address:14} {state}\n")

@@ -172,7 +172,7 @@ def end(holder: Process, files: GuestPaths) -> None:
 def reboot(paths: LabPaths, holder: Process, node: Node) -> None:
     """Restarts the guest, by its own means if it still answers, else by its power switch."""
     files = GuestPaths.of(paths, node)
-    before = boot_id(paths, node) if alive(holder, files) and greets(holder, node) else None
+    before = boot_id(paths, node) if answers(holder, files, LOGIN_SECONDS) else None
     if before is None:
         say(f"{node.name}: does not answer, switched off and on")
         end(holder, files)
@@ -181,6 +181,18 @@ def reboot(paths: LabPaths, holder: Process, node: Node) -> None:
     # Without waiting: the guest takes its network down and leaves the connection open.
     login(paths, node, ["systemctl --no-block reboot"], check=False)
     wait_up(paths, holder, node, before)
+
+
+def answers(holder: Process, files: GuestPaths, patience: float) -> bool:
+    """Whether the guest runs and its sshd greets within `patience` s: on a busy host it may only be slow."""
+    deadline = time.monotonic() + patience
+    while alive(holder, files):
+        if greets(holder, files.node):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return False
 
 
 def boot_id(paths: LabPaths, node: Node) -> str | None:

@@ -19,8 +19,8 @@ from ..plugin_utils.mesh import lifecycle
 from ..plugin_utils.mesh.candidates import Candidate, from_host, from_request
 from ..plugin_utils.mesh.changes import Context, Report
 from ..plugin_utils.mesh.dump import dump_registry
-from ..plugin_utils.mesh.lifecycle import Order
 from ..plugin_utils.mesh.latency_file import load_latency, save_latency
+from ..plugin_utils.mesh.lifecycle import Order
 from ..plugin_utils.mesh.measuring import targets
 from ..plugin_utils.mesh.places import registry_directory
 from ..plugin_utils.mesh.registry import Registry
@@ -204,7 +204,8 @@ def _answer(
         "changed": changed,
         "mesh": registry.mesh,
         "registry": str(path),
-        "affected": sorted(report.affected),
+        # Who has left has no share any more that could be applied.
+        "affected": sorted(report.affected & set(registry.members)),
         "report": report.lines,
         "pending": report.pending,
         "seal_for": lifecycle.psk_orders(registry),

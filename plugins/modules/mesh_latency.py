@@ -86,8 +86,8 @@ EXAMPLES = r"""
 RETURN = r"""
 latencies:
   description:
-    - In the order of O(targets), C(name), C(host), C(address) (V(null) where the name has none), C(ms) (median
-      of the round trips, V(null) where nothing answered), C(sent) and C(answered).
+    - In the order of O(targets), C(name), C(host), C(address) (V(null) where the name has none), C(ms)
+      (median of the round trips, V(null) where nothing answered), C(sent) and C(answered).
   type: list
   elements: dict
   returned: success

@@ -179,9 +179,9 @@ members:
   returned: success
 targets:
   description:
-    - Member to the members it is to measure the round trip to (M(swarm.node.mesh_latency)), C(name) and C(host)
-      each. Up to 50 members everybody measures everybody; beyond that it is neighbours, up to 32 members of
-      the own region, up to 32 transit members of others, and a sample of 8.
+    - Member to the members it is to measure the round trip to (M(swarm.node.mesh_latency)), C(name) and
+      C(host) each. Up to 50 members everybody measures everybody; beyond that it is neighbours, up to 32
+      members of the own region, up to 32 transit members of others, and a sample of 8.
   type: dict
   returned: with O(targets)
 problems:

@@ -23,10 +23,10 @@ MEMBERS = ("ams-1", "ams-2", "ams-3", "fra-1", "fra-2", "fra-3", "home-1", "home
 
 
 class MeshLab(Nodes):
-    """The lab's set `mesh` with one registry directory per test session."""
+    """A lab, of the set `mesh` unless another inventory is named, with registries of its own."""
 
-    def __init__(self, reports: Path, registries: Path, name: str) -> None:
-        super().__init__(reports, "lab-mesh")
+    def __init__(self, reports: Path, registries: Path, name: str, inventory: str = "lab-mesh") -> None:
+        super().__init__(reports, inventory)
         self.registries = registries
         self.faults = Faults(name)
         self.extra_inventory = registries.parent / "more.yml"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drill: a node gets a wrong change, and what is meant to bring the old state back is left alone, or killed."""
+"""The drill: a node gets a wrong change, and the controller is left alone or killed, the node reboots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,13 @@ from lab_runs import BIN, CHECKOUT, Run
 
 from lab.faults import Background
 
-from .conftest import MEMBERS, MeshLab
-from .wrongs import CHAIN, FIREWALLED, NO_FRAGMENTS, RULES, Wrong
+from .conftest import MeshLab
+from .wrongs import CHAIN, FIREWALLED, NO_FRAGMENTS, PEER, RULES, Wrong
 
 ARMED = "/var/lib/swarm_node/mesh/armed.json"
 ALIVE, KILLED, REBOOTED, CRASHED = "alive", "killed", "rebooted", "crashed"
+OPERATOR = {FIREWALLED: RULES, PEER: NO_FRAGMENTS}
+"""Node → its /etc/nftables.conf while the drill lasts."""
 HOWS = (ALIVE, KILLED, REBOOTED, CRASHED)
 SECONDS = 30
 """mesh_confirm_seconds where nobody is left to confirm or to revert. A node may wait a fifth longer."""
@@ -125,22 +127,24 @@ class Drill:
         self.lab = lab
         self.base = base
         self.right = (lab.registries / "wan.yml").read_text("utf-8")
-        self.addresses = {name: lab.address(name) for name in MEMBERS}
+        self.address = lab.address(PEER)
         self.opened = base / "opened.yml"
         hosts = {FIREWALLED: {"mesh_firewall": CHAIN}}
         self.opened.write_text(yaml.safe_dump({"all": {"hosts": hosts}}), encoding="utf-8")
 
     def prepare(self) -> None:
         """What the wrong changes need of the underlay: an operator's firewall, a path without fragments."""
-        save = "cp -n /etc/nftables.conf /etc/nftables.conf.drill"
-        write = f"printf '%s' '{RULES}{NO_FRAGMENTS}' >/etc/nftables.conf"
-        start = "systemctl enable --quiet nftables && systemctl restart nftables"
-        self.lab.sh(FIREWALLED, f"{save}; {write} && {start}")
+        for node, rules in OPERATOR.items():
+            save = "cp -n /etc/nftables.conf /etc/nftables.conf.drill"
+            write = f"printf '%s' '{rules}' >/etc/nftables.conf"
+            start = "systemctl enable --quiet nftables && systemctl restart nftables"
+            self.lab.sh(node, f"{save}; {write} && {start}")
         self.settled()
 
     def clean(self) -> None:
-        back = "cp /etc/nftables.conf.drill /etc/nftables.conf; systemctl disable --quiet --now nftables"
-        self.lab.sh(FIREWALLED, f"nft 'delete table inet drill; delete table ip drill'; {back}", check=False)
+        back = "mv -f /etc/nftables.conf.drill /etc/nftables.conf; systemctl disable --quiet --now nftables"
+        for node in OPERATOR:
+            self.lab.sh(node, back, check=False)
         # Stopping nftables.service flushes all tables, ours too, which this puts right.
         run = self.lab.mesh("apply", node_batches=["100%"])
         assert run.code == 0, run.output
@@ -160,8 +164,15 @@ class Drill:
         with ThreadPoolExecutor(16) as pool:
             return list(pool.map(lambda wrong: self.one(wrong, how), wrongs))
 
-    def one(self, wrong: Wrong, how: str) -> Outcome:
-        """One wrong change on its node. Leaves the registry alone: the run has a copy."""
+    def apply(self, text: str, nodes: Iterable[str], **variables: Any) -> Run:
+        """Waits for a run with this registry."""
+        return Apply(self.lab, self.base / "apply", text, nodes, **variables).wait()
+
+    def one(self, wrong: Wrong, how: str, after: Callable[[], None] = lambda: None) -> Outcome:
+        """One wrong change on its node. Leaves the registry alone: the run has a copy.
+
+        after: called once the controller is killed
+        """
         seconds = 120 if how == ALIVE else SECONDS
         variables = {"mesh_confirm_seconds": seconds, **wrong.variables}
         if wrong.node == FIREWALLED:
@@ -174,6 +185,7 @@ class Drill:
             if how != ALIVE:
                 self.await_word(watch, "cut", apply)
                 apply.kill()
+                after()
             if how in (REBOOTED, CRASHED):
                 outcome.times.update(times(watch.output()))
                 watch.stop()
@@ -196,7 +208,7 @@ class Drill:
     # -- pieces that other tests use, too
 
     def watch(self, wrong: Wrong, again: str = "first") -> Background:
-        target = self.addresses[wrong.peer]
+        target = self.address
         probe = ("fping", "-q", "-c1", "-t500", "-b", str(wrong.size), target)
         return self.lab.faults.background(wrong.node, "python3", "-c", WATCH, ARMED, again, *probe)
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from lab_runs import BIN, CHECKOUT
@@ -19,9 +20,9 @@ from .test_life import everybody_answers, lost
 from .traffic import Probes
 
 
-def killed(lab: MeshLab, playbook: str, when: Callable[[], bool], **extra: str) -> None:
+def killed(lab: MeshLab, playbook: str, when: Callable[[], bool], **extra: Any) -> None:
     """Starts a playbook and kills it, with all that it started here, as soon as `when` says so."""
-    spares = extra.pop("spares", "")
+    spares = str(extra.pop("spares", ""))
     lab.extra_inventory.write_text(
         json.dumps({"all": {"hosts": {name: {"mesh_name": "wan"} for name in spares.split()}}}), "utf-8"
     )
@@ -45,6 +46,15 @@ def killed(lab: MeshLab, playbook: str, when: Callable[[], bool], **extra: str) 
         process.wait()
 
 
+def until_nothing_is_armed(lab: MeshLab, names: tuple[str, ...]) -> None:
+    """A node whose change nobody confirms takes it back at its deadline. Until then it refuses others."""
+    deadline = time.monotonic() + 30 + 60
+    for name in names:
+        while lab.sh(name, "ls /var/lib/swarm_node/mesh/armed.json 2>/dev/null; true"):
+            assert time.monotonic() < deadline, f"{name} is armed still"
+            time.sleep(1)
+
+
 def settled(lab: MeshLab) -> bool:
     registry = lab.registry()
     return not any({"next", "old", "leaving"} & set(link) for link in registry["links"])
@@ -62,7 +72,7 @@ def test_a_join_that_was_killed_before_anything_was_applied_goes_on(mesh: MeshLa
     key = mesh.registry()["members"]["spare-1"]["keys"]
     assert mesh.interfaces("spare-1") == []
     assert {name: mesh.interfaces(name) for name in MEMBERS} == before
-    run = mesh.mesh("apply", spares=["spare-1"], node_batches=["100%"])
+    run = mesh.mesh("join", spares=["spare-1"], node_hosts="spare-1", node_batches=["100%"])
     assert run.code == 0, run.output
     assert mesh.registry()["members"]["spare-1"]["keys"] == key
     everybody_answers(mesh, (*MEMBERS, "spare-1"))
@@ -93,10 +103,9 @@ def test_a_rotation_that_was_killed_goes_on(
     pairs = [("fra-1", "ams-1"), ("home-1", "home-2"), ("ams-2", "fra-3"), ("fra-2", "home-1")]
     probes = Probes(mesh.faults, [(source, mesh.address(target)) for source, target in pairs])
     try:
-        killed(mesh, "rotate", stage(mesh), spares="spare-1", node_hosts="fra-2")
-        again = mesh.mesh("rotate", spares=["spare-1"], node_hosts="fra-2", node_batches=["100%"])
-        assert again.code == 0, again.output
-        run = mesh.mesh("settle", spares=["spare-1"], node_batches=["100%"])
+        killed(mesh, "rotate", stage(mesh), spares="spare-1", node_hosts="fra-2", mesh_confirm_seconds=30)
+        until_nothing_is_armed(mesh, members)
+        run = mesh.mesh("rotate", spares=["spare-1"], node_hosts="fra-2", node_batches=["100%"])
     finally:
         counts = probes.stop()
     assert run.code == 0, run.output
@@ -127,7 +136,7 @@ def test_a_node_that_left_while_it_was_off_is_not_talked_to_when_it_is_back(mesh
     mesh.silent("spare-1", [mesh.address(name) for name in MEMBERS])
     time.sleep(6)
     handshakes = mesh.run("spare-1", "wg", "show", "all", "latest-handshakes").splitlines()
-    assert len(handshakes) == len(MEMBERS)
+    assert len(handshakes) >= len(MEMBERS)
     assert all(line.split()[-1] == "0" for line in handshakes), handshakes
     everybody_answers(mesh)
     # The same playbook takes what it still has, as soon as it can be reached.

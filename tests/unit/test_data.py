@@ -12,9 +12,10 @@ import pytest
 import yaml
 from ansible_collections.swarm.node.plugins.action.merge import _validators
 from ansible_collections.swarm.node.plugins.module_utils.core.version import VERSION
-from ansible_collections.swarm.node.plugins.modules import gpu, gpu_mig, kernel
+from ansible_collections.swarm.node.plugins.modules import gpu, gpu_mig, kernel, mesh
 from ansible_collections.swarm.node.plugins.plugin_utils.merge import catalogue, profiles, schema
 from ansible_collections.swarm.node.plugins.plugin_utils.merge.wishes import merge
+from ansible_collections.swarm.node.plugins.plugin_utils.mesh.wishes import MEMBER
 
 PROFILES = sorted(profiles.SHIPPED.glob("*/*.yml"))
 LAYERS = schema.known_layers()
@@ -59,14 +60,22 @@ def test_catalogue_entries_are_consistent():
             assert entry.get("min", 0) < entry["trusted"] <= entry.get("max", 1 << 31), name
 
 
+OF_THE_REGISTRY = {"mesh_name", "mesh_overrides", "mesh_settings", *(f"mesh_{key}" for key in MEMBER)}
+"""What goes into a mesh's registry, on the controller; `mesh_name` is the module's `names`."""
+
+
 def test_every_option_of_a_role_is_one_of_its_module():
     """An option nobody hands on would do nothing; only the merge itself uses kernel_allow_unknown."""
     common = set(kernel.COMMON_ARGUMENTS)
     of_mig = {"mig": gpu_mig.ARGUMENTS["mig"], "mig_layouts": gpu_mig.ARGUMENTS["layouts"]}
     of_mig["mig_assert"] = gpu_mig.ARGUMENTS["assert_only"]
-    for layer, arguments in (("kernel", kernel.ARGUMENTS), ("gpu", {**gpu.ARGUMENTS, **of_mig})):
+    for layer, arguments in (
+        ("kernel", kernel.ARGUMENTS),
+        ("gpu", {**gpu.ARGUMENTS, **of_mig}),
+        ("mesh", mesh.ARGUMENTS),
+    ):
         for name, spec in schema.layer_options(layer).items():
-            if name == "kernel_allow_unknown":
+            if name == "kernel_allow_unknown" or name in OF_THE_REGISTRY:
                 continue
             option = name.removeprefix(f"{layer}_")
             assert name.startswith(f"{layer}_") and option in common | set(arguments), name
@@ -80,7 +89,8 @@ def test_every_option_is_handed_on_by_its_role(checkout):
         text = "".join(path.read_text() for path in (checkout / "roles" / layer / "tasks").glob("*.yml"))
         for name in schema.layer_options(layer):
             option = name.removeprefix(f"{layer}_")
-            assert name == "kernel_allow_unknown" or re.search(rf"__{layer}_wishes\.{option}\b", text), name
+            by_others = name == "kernel_allow_unknown" or name in OF_THE_REGISTRY - {"mesh_name"}
+            assert by_others or re.search(rf"__{layer}_wishes\.{option}\b", text), name
 
 
 def test_the_variables_page_names_every_variable(checkout):

@@ -26,9 +26,15 @@ TUNNEL_KINDS = ("wireguard", "tun", "")
 
 
 def refusals(
-    shares: Mapping[str, Share], state: MeshState, now: float | None, keys: bool = True
+    shares: Mapping[str, Share],
+    state: MeshState,
+    now: float | None,
+    keys: bool = True,
+    undoing: bool = False,
 ) -> list[Problem]:
-    """now: the controller's Unix time, None where it did not say; keys: False before the tools are there."""
+    """now: the controller's Unix time, None where it did not say; keys: False before the tools are there
+    undoing: back to what was good before; what came to the node meanwhile must not keep it from that
+    """
     problems: list[Problem] = []
     if shares and now is not None and abs(now - state.time) > CLOCK:
         problems.append(
@@ -40,8 +46,9 @@ def refusals(
         )
     problems += _shared_ports(shares.values())
     for share in shares.values():
-        problems += _overlaps(share, shares, state)
+        problems += [] if undoing else _overlaps(share, shares, state)
         problems += _foreign_interfaces(share, state)
+        problems += [] if undoing else _mistakable_interfaces(share, shares, state)
         problems += _taken_ports(share, shares, state)
         if keys:
             problems += _wrong_keys(share, state) + _missing_psks(share, state)
@@ -140,6 +147,21 @@ def _foreign_interfaces(share: Share, state: MeshState) -> list[Problem]:
         elif link is not None and link.kind not in TUNNEL_KINDS:
             problems.append(Problem("mesh interface", name, f"a tunnel; it is a {link.kind} device now"))
     return problems
+
+
+def _mistakable_interfaces(share: Share, shares: Mapping[str, Share], state: MeshState) -> list[Problem]:
+    """The mesh's filter knows its tunnels by the beginning of their names: it would cut these off."""
+    ours = _own_interfaces(shares, state)
+    return [
+        Problem(
+            "mesh name",
+            share.mesh,
+            f"a name that no other interface begins with: this node has {name}, and the mesh's filter takes "
+            f"all that begin with {share.mesh}- for tunnels",
+        )
+        for name in sorted(state.links)
+        if name.startswith(f"{share.mesh}-") and name not in ours
+    ]
 
 
 def _taken_ports(share: Share, shares: Mapping[str, Share], state: MeshState) -> list[Problem]:

@@ -47,6 +47,9 @@ def execute(argv: Sequence[str], data: str = "", timeout: float = TIMEOUT) -> Do
             input=data,
             capture_output=True,
             text=True,
+            # A comment of an operator, or a line of the journal, may be in any encoding.
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=timeout,
             env=environment,
             check=False,

@@ -57,8 +57,10 @@ class FilterPart:
         state_dir: str = STATE_DIR,
         runner: Runner = execute,
         required: Collection[str] = (),
+        undoing: bool = False,
     ) -> None:
         self.shares = shares
+        self.undoing = undoing
         self.root = root
         self.required = required
         self.runner = runner
@@ -88,7 +90,9 @@ class FilterPart:
 
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
         """Pure. Raises BindError where a filter would cut the node off."""
-        problems = [*_overlaps(self.shares), *_in_use(self.shares, state.networks)]
+        # What came to the node meanwhile must not keep an undo from going back.
+        in_use = [] if self.undoing else _in_use(self.shares, state.networks)
+        problems = [*_overlaps(self.shares), *in_use]
         if problems:
             raise BindError(problems)
         plan, tables = self._units(state, record), Plan()
@@ -98,7 +102,7 @@ class FilterPart:
             # What the unit loads has to be there when it is started.
             tables.extend(plan)
             plan, tables = tables, Plan()
-        for mesh in _held(record):
+        for mesh in sorted({*_held(record), *_strays(state)}):
             if mesh not in self.shares:
                 _give_up(tables, mesh, state)
         plan.extend(tables)
@@ -133,7 +137,9 @@ class FilterPart:
             UNIT_NAME.format(mesh=mesh): UnitState() for mesh in _held(record)
         }  # of a mesh whose directory is gone
         text = unit_text(with_filter=not state.live.missing)
-        plan = plan_units(units, text, {**states, **state.units}, record, state.systemd, WHY)
+        plan = plan_units(
+            units, text, {**states, **state.units}, _with_units(record, state), state.systemd, WHY
+        )
         for change in plan.changes:
             change.data.update({"units": units or list(state.units)} if change.key == FILE else {})
         return plan
@@ -232,6 +238,19 @@ def _change(
             "after_text": "\n".join(lines),
         },
     )
+
+
+def _strays(state: FilterState) -> list[str]:
+    """Meshes of which there is a table or file of ours, also where the record was lost."""
+    return [*state.live.tables, *(mesh for mesh, text in state.files.items() if text is not None)]
+
+
+def _with_units(record: Record, state: FilterState) -> Record:
+    """The record with units of ours that are on although it does not know them: it was lost."""
+    on = {
+        f"{UNIT} {unit}": Claim(None, None) for unit, one in state.units.items() if one.enabled or one.active
+    }
+    return Record(record.owner, {**on, **record.claims}, record.damaged)
 
 
 def _held(record: Record) -> list[str]:

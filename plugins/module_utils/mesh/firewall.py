@@ -187,9 +187,6 @@ class FirewallPart:
     def _wish_file(self, state: FirewallState, record: Record) -> Plan:
         plan, name = Plan(), f"{FILE} {WISH}"
         text = json.dumps({"schema": SCHEMA, "firewall": self.wish}) + "\n" if self.shares else None
-        claim = record.claims.get(name)
-        if text is None and claim is None:
-            return plan
         change = file_change(WISH, state.wish, text, why=WHY if text else "no mesh is left")
         if change:
             change.claim = name if text else ""

@@ -20,9 +20,11 @@ from .filter import FilterPart
 from .firewall import FirewallPart
 from .guard import Guard
 from .part import GuardPart, TunnelsPart
+from .paths import conf_path, share_path
 from .plan import is_live, keep_secrets
 from .program_part import ProgramPart
 from .read import stored_shares
+from .render import is_ours
 from .share import Share
 
 __all__ = ["NAME", "MeshLayer", "MeshOptions", "stored_shares"]
@@ -41,6 +43,7 @@ class MeshOptions:
     now: the controller's Unix time; None: nobody checks the node's clock
     tools_pending: programs that are missing are installed later in this run, so check mode goes on
     required: keys without which the host fails; origin: where the firewall's wish came from
+    undoing: the guard goes back to what was before
     """
 
     shares: Mapping[str, Share]
@@ -58,6 +61,7 @@ class MeshOptions:
     tools_pending: bool = False
     required: tuple[str, ...] = ()
     origin: str = ""
+    undoing: bool = False
 
 
 class MeshLayer(Composite):
@@ -78,6 +82,7 @@ class MeshLayer(Composite):
             options.tools_pending,
             options.now,
             options.required,
+            options.undoing,
         )
         self.program = ProgramPart(self.shares, options.root, options.state_dir, options.runner)
         parts: list[Part] = [*self._walls(), self.tunnels, self.program, GuardPart(self.guard)]
@@ -92,6 +97,11 @@ class MeshLayer(Composite):
         self.program.add_to(plan, record, armed)
         if arming is not None:
             plan.changes.insert(0, arming)
+            plan.notes += [
+                f"mesh {mesh}: {share_path(mesh)} was lost, so nobody knows how its tunnels were: an undo of "
+                "this run leaves them as this run makes them"
+                for mesh in self._lost()
+            ]
             keep_secrets(plan, record)
         return plan
 
@@ -116,7 +126,7 @@ class MeshLayer(Composite):
         options = self.options
         places = (options.root, options.state_dir, options.runner, options.required)
         firewall = FirewallPart(options.firewall, self.shares, *places, origin=options.origin)
-        return [firewall, FilterPart(self.shares, *places)]
+        return [firewall, FilterPart(self.shares, *places, undoing=options.undoing)]
 
     def _arming(self, plan: Plan) -> Optional[Change]:
         """The guard's change where one is needed. Raises BindError while another run's change is armed."""
@@ -133,10 +143,26 @@ class MeshLayer(Composite):
         return arming
 
     def _snapshot(self) -> dict[str, Optional[dict[str, Any]]]:
-        """Every mesh of the node as it is; None for one that is new."""
+        """Every mesh of the node as it is; None for one that is new.
+
+        One whose share.json was lost counts as what is asked for: its undo must not take all tunnels away.
+        """
         stored = self.tunnels.last.stored if self.tunnels.last else {}
+        known = {**{mesh: self.shares[mesh] for mesh in self._lost()}, **stored}
         meshes = sorted({*self.shares, *stored})
-        return {mesh: stored[mesh].as_data() if mesh in stored else None for mesh in meshes}
+        return {mesh: known[mesh].as_data() if mesh in known else None for mesh in meshes}
+
+    def _lost(self) -> list[str]:
+        """Meshes that have tunnels here, and nothing says what they were asked for last."""
+        state = self.tunnels.last
+        ours = {path for path, text in state.files.items() if is_ours(text)} if state else set()
+        return [
+            mesh
+            for mesh, share in self.shares.items()
+            if state
+            and mesh not in state.stored
+            and any(conf_path(tunnel.interface) in ours for tunnel in share.tunnels)
+        ]
 
     def _settings(self) -> dict[str, Any]:
         return {"owner": self.options.owner, "firewall": self.options.firewall}

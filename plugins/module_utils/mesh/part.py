@@ -61,7 +61,9 @@ class TunnelsPart:
         pending: bool = False,
         now: Optional[float] = None,
         required: tuple[str, ...] = (),
+        undoing: bool = False,
     ) -> None:
+        self.undoing = undoing
         self.shares = shares
         self.absent = absent
         self.check = check
@@ -102,6 +104,7 @@ class TunnelsPart:
             now=self.now,
             required=self.required,
             pending=self.check and self.pending,
+            undoing=self.undoing,
         )
         return plan_mesh(wish, state, record)
 

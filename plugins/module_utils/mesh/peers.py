@@ -73,7 +73,7 @@ def _alike(live: Mapping[str, Any], wanted: Mapping[str, Any], exact: bool) -> b
         if has_name(wanted["endpoint"]):
             return live["endpoint"] in meanings(wanted["endpoint"])
         return canonical(live["endpoint"]) == canonical(wanted["endpoint"])
-    return bool(live["endpoint"]) or not wanted["endpoint"]
+    return bool(live["endpoint"]) or not wanted["endpoint"] or has_name(wanted["endpoint"])
 
 
 def _set(peer: Mapping[str, Any], live: Mapping[str, Any], psk: str) -> list[str]:
@@ -87,6 +87,21 @@ def _set(peer: Mapping[str, Any], live: Mapping[str, Any], psk: str) -> list[str
     if peer["endpoint"] and (not live or live["endpoint"] != peer["endpoint"]):
         words += ["endpoint", peer["endpoint"]]
     return ["peer", peer["public_key"], *words] if words or not live else []
+
+
+def resolved(words: list[str]) -> list[str]:
+    """Names of endpoints as addresses. One that means nothing now is left out: the timer looks it up again,
+    and `wg set` would do nothing at all for the sake of it."""
+    found: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "endpoint" and has_name(rest[0]):
+            known = meanings(rest.pop(0))
+            found += [word, known[0]] if known else []
+        else:
+            found.append(word)
+    return found
 
 
 def _psk_moved(change: Change, peer: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from ..core.store import Record
 from .checks import mtu_notes, refusals
 from .forwarding import plan_forwarding
 from .paths import quick_unit, share_path
+from .refresh import has_name
 from .removal import leftovers, remove_mesh, remove_secrets, remove_tunnel, secret_claims
 from .render import share_text
 from .routing import plan_aggregates, plan_routes, routes_files
@@ -49,6 +50,7 @@ class Wish:
     keep_keys: a change is armed
     now: the controller's Unix time; required: keys without which the host fails
     pending: programs are missing that are installed later in this run (check mode)
+    undoing: the guard goes back to what was before
     """
 
     shares: Mapping[str, Share]
@@ -57,12 +59,15 @@ class Wish:
     now: Optional[float] = None
     required: tuple[str, ...] = ()
     pending: bool = False
+    undoing: bool = False
 
 
 def plan_mesh(wish: Wish, state: MeshState, record: Record) -> Plan:
     """Raises BindError for what this node must not have."""
     shares = wish.shares
-    problems = refusals(shares, state, wish.now, keys=not (wish.pending and state.missing))
+    problems = refusals(
+        shares, state, wish.now, keys=not (wish.pending and state.missing), undoing=wish.undoing
+    )
     if problems:
         raise BindError(problems)
     plan, given_back = plan_forwarding(shares, state, record)
@@ -120,9 +125,15 @@ def _with_addresses(routes: list[Change], tunnels: list[Change]) -> list[Change]
 
 
 def _put_together(changes: list[Change], ways: tuple[str, ...]) -> None:
-    """Tunnels that one call of systemctl starts or stops: each names them all."""
-    for how in ways:
-        group = [c for c in changes if c.key == TUNNEL and c.data["how"] == how]
+    """Tunnels that one call of systemctl starts or stops: each names them all.
+
+    The undo of one is that of all it names: so they were in one state before.
+    """
+    groups: dict[tuple[str, Optional[str]], list[Change]] = {}
+    for change in changes:
+        if change.key == TUNNEL and change.data["how"] in ways:
+            groups.setdefault((change.data["how"], change.before), []).append(change)
+    for group in groups.values():
         for change in group:
             change.data["group"] = [one.target for one in group]
 
@@ -215,6 +226,11 @@ def _say(plan: Plan, wish: Wish, state: MeshState) -> None:
     plan.notes += mtu_notes(wish.shares, state)
     for share in wish.shares.values():
         for tunnel in share.tunnels:
+            if has_name(tunnel.endpoint) and state.named.get(tunnel.endpoint) == ():
+                plan.notes.append(
+                    f"{tunnel.interface}: nobody tells this node the address of {tunnel.endpoint} now, so it "
+                    f"cannot call {tunnel.peer}; the name is looked up again every minute"
+                )
             link, unit = state.links.get(tunnel.interface), quick_unit(tunnel.interface)
             if link and unit in state.active and state.active[unit] in ("inactive", "failed"):
                 plan.notes.append(f"{tunnel.interface} is up, though not by its unit ({unit})")

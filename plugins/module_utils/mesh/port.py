@@ -18,9 +18,9 @@ from .commands import Runner, must
 from .kernel import Kernel
 from .keys import KeyStore
 from .paths import HOME, mesh_dir
-from .peers import live_peer, peer_words, undo_words
+from .peers import live_peer, peer_words, resolved, undo_words
 from .psk import PskStore
-from .routing import ROUTES, live_value
+from .routing import ROUTES, deletion, live_value
 from .share import Psk
 from .state import inside
 from .tunnel import ADDRESS, DOWN, FORWARDING, KEY, MTU, PEER, PORT, PSK, TUNNEL, UNIT, UP
@@ -122,7 +122,7 @@ class MeshPort:
 
     def _peer(self, change: Change, forth: bool) -> None:
         words = peer_words(change) if forth else undo_words(change, self.kernel.devices())
-        self._wg(change.target, *words)
+        self._wg(change.target, *resolved(words))
 
     def _key(self, change: Change, forth: bool) -> None:
         generation = change.after if forth else change.before
@@ -145,8 +145,18 @@ class MeshPort:
         lines = change.data["do" if forth else "undo"]
         if not lines:
             return
-        # Undone after its tunnel is gone, a route may be gone already; what counts is how it reads back.
-        self._batch(lines, force=not forth)
+        # A route may be gone already, with its tunnel or with the address that was its source.
+        gone = [line for line in lines if line.startswith("route del ")]
+        rest = [line for line in lines if line not in gone]
+        if rest:
+            self._batch(rest, force=not forth)
+        if gone:
+            self._batch(gone, force=True)
+            self.kernel.forget()
+            there = {deletion(route) for route in self.kernel.routes() if route.ours}
+            left = [line for line in gone if line in there]
+            if left and forth:
+                raise NodeError(f"ip -batch: it did not do {'; '.join(left[:3])}")
 
     def _sysctl(self, change: Change, forth: bool) -> None:
         self._set_sysctl(change.data["path"], change.after if forth else change.before)

@@ -21,6 +21,7 @@ from .guard import Guard
 from .layer import stored_shares
 from .options import parse
 from .refresh import find_moved, set_live
+from .units import STOPPED
 from .watch import Watch
 
 BUSY = 4
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
             return commands[options.command](options)
     except Interrupted as error:
         say(str(error))
-        return 0
+        return STOPPED if options.command == "guard" else 0
     except LockTimeout as error:
         say(str(error))
         return BUSY

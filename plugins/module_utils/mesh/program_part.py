@@ -160,8 +160,8 @@ class ProgramPart:
         name, live = f"{FILE} {path}", self.state.files[path]
         if text is not None:
             plan.claims[name] = Claim(None, digest(text))
-        elif name not in record.claims:
-            return None
+        elif name not in record.claims and not (live is not None and is_untouched(live)):
+            return None  # Nothing of ours; what is ours goes also where the record was lost.
         edited = live is not None and not is_untouched(live)
         mode = 0o755 if path == PROGRAM else 0o644
         change = file_change(path, live, text, edited, WHY if text else GONE, mode)
@@ -176,7 +176,8 @@ class ProgramPart:
 
     def _timer(self, plan: Plan, record: Record, wanted: bool) -> Optional[Change]:
         name, live = f"{UNIT} {REFRESH_TIMER}", self.state.timer
-        if not wanted and name not in record.claims:
+        lost = live != DOWN and is_untouched(self.state.files[unit_path(REFRESH_TIMER)] or "")
+        if not wanted and name not in record.claims and not lost:
             return None
         after = UP if wanted else DOWN
         if wanted:

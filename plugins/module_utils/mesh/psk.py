@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Optional
 
@@ -16,10 +15,9 @@ from .commands import Runner, execute
 from .keys import KeyStore
 from .keys import mistakes as mistakes_in_key
 from .paths import psk_path
-from .share import KEY, Psk
+from .share import KEY, PSK_NAME, Psk
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]{0,199}")
-"""It is a file's name, made of the ends of a link."""
+NAME = PSK_NAME
 
 
 class PskStore:

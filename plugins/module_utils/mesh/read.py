@@ -22,7 +22,7 @@ from .parse import parse_active, parse_ports
 from .paths import HOME, WIREGUARD, conf_path, quick_unit, routes_path, share_path
 from .psk import PskStore
 from .refresh import has_name, meanings
-from .render import parse_conf
+from .render import Shown, parse_conf
 from .routing import LAST
 from .share import INTERFACE, Psk, Share, parse_share
 from .state import MeshState
@@ -107,7 +107,11 @@ class Reader:
         for path in self._at(WIREGUARD).glob("*.conf"):
             if INTERFACE.fullmatch(path.stem):
                 paths.add(conf_path(path.stem))
-        return {path: files.read_text(self._at(path)) for path in sorted(paths)}
+        found = {path: files.read_text(self._at(path)) for path in sorted(paths)}
+        return {
+            path: Shown(text) if text is not None and path.startswith(f"{WIREGUARD}/") else text
+            for path, text in found.items()
+        }
 
     def _interfaces(
         self, shares: Mapping[str, Share], stored: Mapping[str, Share], texts: Mapping[str, Optional[str]]
@@ -158,14 +162,17 @@ class Reader:
     def _named(
         self, shares: Mapping[str, Share], texts: Mapping[str, Optional[str]]
     ) -> dict[str, tuple[str, ...]]:
-        """Of endpoints that became names since: what they mean. Nobody is asked where nothing changes."""
+        """Of endpoints that became names since, or were none at boot: what they mean.
+
+        Nobody is asked where nothing changes.
+        """
         found: dict[str, tuple[str, ...]] = {}
         for tunnel in (tunnel for share in shares.values() for tunnel in share.tunnels):
             device = self.kernel.devices().get(tunnel.interface)
             live = device.peers.get(tunnel.public_key) if device else None
-            if live and live.endpoint and has_name(tunnel.endpoint) and tunnel.endpoint not in found:
+            if live and has_name(tunnel.endpoint) and tunnel.endpoint not in found:
                 written = parse_conf(texts.get(conf_path(tunnel.interface)))
-                if written.endpoint != tunnel.endpoint:
+                if not live.endpoint or written.endpoint != tunnel.endpoint:
                     found[tunnel.endpoint] = meanings(tunnel.endpoint)
         return found
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..core.marking import marked
 from .paths import METRIC, PROTOCOL, UNREACHABLE_METRIC, key_path, psk_path, routes_path
+from .refresh import has_name
 from .share import Share, Tunnel
 from .state import source_for, wanted_addresses, wanted_aggregates, wanted_routes
 
@@ -21,6 +22,18 @@ MARK = "# swarm.node keeps this file"
 LOOSE = 2
 """rp_filter of a tunnel: an answer may come by another way than the packet went. The kernel takes the higher
 value of this and of `all`, so 0 would not do where `all` is 1."""
+
+
+_PATIENCE = "WG_ENDPOINT_RESOLUTION_RETRIES=2 timeout 15"
+
+_SECRETS = re.compile(r"(?im)^([ \t]*(?:PrivateKey|PresharedKey)[ \t]*=[ \t]*)\S[^\n]*")
+
+
+class Shown(str):
+    """The text of a conf that somebody may have written a key into: diffs show it without."""
+
+    def __str__(self) -> str:
+        return _SECRETS.sub(r"\1(hidden)", str.__str__(self))
 
 
 def is_ours(text: str | None) -> bool:
@@ -47,10 +60,16 @@ def conf(share: Share, tunnel: Tunnel, ipv6: bool) -> str:
     if share.transit:
         lines.append("PostUp = echo 1 >/proc/sys/net/ipv4/conf/%i/forwarding || true")
     lines.append(f"PostUp = ip -force -batch {routes_path(share.mesh, tunnel.interface)} || true")
+    named = has_name(tunnel.endpoint)
+    if named:
+        # wg-quick's unit would wait for a name for ever, and a boot with it; the timer looks it up again.
+        lines.append(
+            f"PostUp = {_PATIENCE} wg set %i peer {tunnel.public_key} endpoint {tunnel.endpoint} || true"
+        )
     lines += ["", "[Peer]", f"PublicKey = {tunnel.public_key}"]
     lines.append(f"AllowedIPs = {', '.join(sorted(tunnel.allowed_ips))}")
     if tunnel.endpoint:
-        lines.append(f"Endpoint = {tunnel.endpoint}")
+        lines.append(f"{'# ' if named else ''}Endpoint = {tunnel.endpoint}")
     if tunnel.keepalive:
         lines.append(f"PersistentKeepalive = {tunnel.keepalive}")
     return marked("\n".join(lines) + "\n")
@@ -67,7 +86,7 @@ class Written:
 
 def parse_conf(text: str | None) -> Written:
     """Empty fields for what is not there."""
-    found = dict(re.findall(r"^(PublicKey|Endpoint) = (.*)$", text or "", re.MULTILINE))
+    found = dict(re.findall(r"^(?:# )?(PublicKey|Endpoint) = (.*)$", text or "", re.MULTILINE))
     psk = re.search(r"preshared-key \S*/psk/(\S+)\.key$", text or "", re.MULTILINE)
     return Written(found.get("PublicKey", ""), found.get("Endpoint", ""), psk[1] if psk else "")
 

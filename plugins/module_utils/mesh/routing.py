@@ -143,6 +143,11 @@ def _delete(destination: str, interface: str) -> str:
     return f"route del {destination} dev {interface} proto {PROTOCOL} metric {METRIC}"
 
 
+def deletion(route: Route) -> str:
+    """The line that removes a route of ours, whatever its form."""
+    return _line("del", route)
+
+
 def _line(verb: str, route: Route) -> str:
     """A route of ours in another form than today's."""
     source = f" src {route.source}" if route.source and verb != "del" else ""

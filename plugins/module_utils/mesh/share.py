@@ -25,6 +25,14 @@ INTERFACE = re.compile(r"[a-z][a-z0-9]{0,7}-[1-9][0-9]{0,4}b?")
 KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 """A WireGuard key in base64: 32 bytes."""
 
+NAME = re.compile(r"[^\x00-\x1f\x7f]{1,240}")
+"""Names of members and peers stand in comments of files: one line each."""
+
+PSK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]{0,199}")
+"""It is a file's name, made of the ends of a link. A shell reads it when the tunnel comes up."""
+
+ENDPOINT = re.compile(r"(?:[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\]):[0-9]{1,5}")
+
 LINK_LOCAL = "fe80::{number:x}"
 """The link-local address of the member `number` on every tunnel."""
 
@@ -134,6 +142,8 @@ def parse_share(data: Any, origin: str = "") -> Share:
         refuse("mesh", share.mesh, "a letter, then up to 7 letters or digits, all lower case")
     if not 1 <= share.number <= 65535:
         refuse("number", share.number, "1 to 65535")
+    if not NAME.fullmatch(share.member):
+        refuse("member", share.member, "a name in one line")
     for name in ("addresses", "prefixes"):
         for value in getattr(share, name):
             if not _is_network(value, strict=name == "prefixes"):
@@ -173,6 +183,9 @@ def _built_tunnel(data: Mapping[str, Any]) -> Tunnel:
     known = {name: data[name] for name in Tunnel.__dataclass_fields__ if name in data}
     known["allowed_ips"] = tuple(data.get("allowed_ips", Tunnel.allowed_ips))
     known["psk"] = Psk(**psk) if psk else None
+    for name in ("peer_number", "generation", "listen_port", "keepalive", "mtu"):
+        if name in known:
+            known[name] = int(known[name])
     return Tunnel(**known)
 
 
@@ -180,6 +193,15 @@ def _check_tunnel(share: Share, tunnel: Tunnel, refuse: Any) -> None:
     where = f"tunnels {tunnel.interface}"
     if not INTERFACE.fullmatch(tunnel.interface) or not tunnel.interface.startswith(f"{share.mesh}-"):
         refuse("tunnels", tunnel.interface, f"{share.mesh}-<number of the peer>")
+    # All of these stand in files that wg-quick runs as root.
+    if not NAME.fullmatch(tunnel.peer):
+        refuse(f"{where} peer", tunnel.peer, "a name in one line")
+    if tunnel.endpoint and not ENDPOINT.fullmatch(tunnel.endpoint):
+        refuse(f"{where} endpoint", tunnel.endpoint, "host:port or [IPv6 address]:port")
+    if tunnel.psk and not PSK_NAME.fullmatch(tunnel.psk.name):
+        refuse(f"{where} psk", tunnel.psk.name, "letters, digits and ._+@=,- (the name of a file)")
+    if not 0 <= tunnel.keepalive <= 65535:
+        refuse(f"{where} keepalive", tunnel.keepalive, "0 to 65535 s")
     if not KEY.fullmatch(tunnel.public_key):
         refuse(f"{where} public_key", tunnel.public_key, "44 characters of base64")
     if not 1 <= tunnel.listen_port <= 65535:
@@ -194,6 +216,9 @@ def _check_tunnel(share: Share, tunnel: Tunnel, refuse: Any) -> None:
 
 
 def _is_network(value: Any, strict: bool) -> bool:
+    """An IPv6 scope (`fd00::%any text/64`) may hold anything, and means nothing here."""
+    if not isinstance(value, str) or "%" in value:
+        return False
     try:
         ipaddress.ip_network(value, strict) if strict else ipaddress.ip_interface(value)
     except (TypeError, ValueError):

@@ -285,7 +285,8 @@ def _calls_elsewhere(tunnel: Tunnel, peer: Peer, written: Written, state: MeshSt
     if not tunnel.endpoint or canonical(peer.endpoint) == canonical(tunnel.endpoint):
         return False
     if not peer.endpoint:
-        return True
+        # A name that means nothing now cannot be set; plan says so.
+        return not has_name(tunnel.endpoint) or bool(state.named.get(tunnel.endpoint))
     if peer.endpoint in state.named.get(tunnel.endpoint, ()):
         return False
     if written.public_key == tunnel.public_key and written.endpoint not in ("", tunnel.endpoint):

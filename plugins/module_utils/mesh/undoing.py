@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
+from ..core import files
 from ..core.contract import Outcome, Request
 from ..core.engine import reconcile
+from ..core.errors import BindError
+from ..core.model import Unapplied
 from ..core.store import Store
 from .armed import Armed, Reverted
+from .firewall import FIREWALL, WISH
 from .layer import MeshLayer, MeshOptions, stored_shares
 from .paths import GUARD
 from .share import Share, parse_share
@@ -21,7 +26,18 @@ if TYPE_CHECKING:
     from .guard import Guard
 
 OWNER = "mesh"
-FIXED = ("shares", "confirm_seconds", "token", "absent", "check", "root", "state_dir", "run_dir", "runner")
+FIXED = (
+    "shares",
+    "confirm_seconds",
+    "token",
+    "absent",
+    "check",
+    "root",
+    "state_dir",
+    "run_dir",
+    "runner",
+    "undoing",
+)
 """Fields of MeshOptions that settings do not set."""
 
 
@@ -60,23 +76,50 @@ def undo(
 
 
 def _reconciled(guard: Guard, armed: Armed, why: str, check: bool) -> Outcome:
+    """A firewall that cannot be had any more must not keep the tunnels from going back."""
+    wishes = list(dict.fromkeys(_firewalls(guard, armed)))
+    first: Optional[BindError] = None
+    for wish in wishes:
+        try:
+            outcome = _reconciled_with(guard, armed, why, check, wish)
+        except BindError as error:
+            first = first or error
+            continue
+        if first is not None:
+            detail = f"{wishes[0]} is refused now, so it is {wish}: {first}"
+            outcome.plan.unapplied.append(Unapplied(FIREWALL, wishes[0], "unsupported", detail, wish))
+        return outcome
+    assert first is not None
+    raise first
+
+
+def _firewalls(guard: Guard, armed: Armed) -> Iterator[str]:
+    """What to ask of the firewall: as before; as the change has left it; nothing."""
+    yield str(armed.settings.get("firewall", "auto"))
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        yield str(json.loads(files.read_text(guard.root / WISH.lstrip("/")) or "{}")["firewall"])
+    yield "none"
+
+
+def _reconciled_with(guard: Guard, armed: Armed, why: str, check: bool, firewall: str) -> Outcome:
     request = Request(
         owner=str(armed.settings.get("owner", OWNER)),
         check=check,
         max_disruption="reboot",
         run={"why": why, "by": GUARD, "token": armed.token},
     )
-    layer = MeshLayer(options(guard, armed, check))
+    layer = MeshLayer(options(guard, armed, check, firewall))
     return reconcile(layer, HeldStore(guard.state_dir, guard.run_dir), request)
 
 
-def options(guard: Guard, armed: Armed, check: bool) -> MeshOptions:
-    """Raises BindError where the snapshot makes no sense."""
+def options(guard: Guard, armed: Armed, check: bool, firewall: str) -> MeshOptions:
+    """What of the layer is asked for. Raises BindError where the snapshot makes no sense."""
     wanted: dict[str, Any] = {
         name: value
         for name, value in armed.settings.items()
         if name in MeshOptions.__dataclass_fields__ and name not in FIXED
     }
+    wanted["firewall"] = firewall
     return MeshOptions(
         shares=_shares(guard, armed),
         confirm_seconds=0,
@@ -87,6 +130,7 @@ def options(guard: Guard, armed: Armed, check: bool) -> MeshOptions:
         state_dir=guard.state_dir,
         run_dir=guard.run_dir,
         runner=guard.runner,
+        undoing=True,
         **wanted,
     )
 

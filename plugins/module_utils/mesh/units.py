@@ -26,6 +26,10 @@ EVERY = 60
 STOP_LIMIT = 90
 """Seconds an undo that is told to stop has to put things back."""
 
+STOPPED = 75
+"""Return code of a guard that a signal ended. systemd starts it again unless systemd itself stopped it: a
+`pkill python3` by somebody must not cost the undo."""
+
 ARMED = "armed.json"
 """Below <state>/mesh: a change that is not confirmed yet."""
 
@@ -104,6 +108,8 @@ TimeoutStartSec=60
 TimeoutStopSec={STOP_LIMIT}
 # Killed by somebody or by lack of memory, it goes on; what it gives up on stays failed.
 Restart=on-abnormal
+SuccessExitStatus={STOPPED}
+RestartForceExitStatus={STOPPED}
 RestartSec=2
 OOMScoreAdjust=-900
 {_HARDENING}

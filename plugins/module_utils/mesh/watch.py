@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core import files
-from ..core.errors import LockTimeout, NodeError
+from ..core.errors import Interrupted, LockTimeout
 from ..core.notify import NOTICE, WARNING, say, tell_ready, tell_status
 from .armed import Armed, left
 from .guard import Guard
@@ -64,7 +64,9 @@ class Watch:
                 self._attempt()
             except LockTimeout as error:
                 say(f"the undo waits: {error}", WARNING)
-            except (NodeError, OSError) as error:
+            except Interrupted:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody else undoes the change
                 if failures == len(self.pauses):
                     say(f"the undo failed {failures + 1} times and is given up: {error}", WARNING)
                     say("the change stays armed: run swarm.node.mesh_confirm with action: revert", WARNING)

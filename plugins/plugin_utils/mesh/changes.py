@@ -92,12 +92,16 @@ def unfinished(registry: Registry) -> list[dict[str, Any]]:
     """What `finish` waits for, as entries of a report's `pending`."""
     found = []
     for link in registry.links.values():
-        if link.leaving:
+        if link.held:
+            what, why = "proof", "leaves as soon as all new links carry their routes"
+        elif link.leaving:
             what, why = "applied", "leaves; it goes when both ends have applied that"
         elif link.old is not None:
             what, why = "applied", "the old tunnel goes when both ends have applied that they use the new"
         elif link.next is not None:
             what, why = "proof", "the new tunnel waits for its first handshake"
+        elif link.fresh:
+            what, why = "proof", "the new link waits for its first handshake"
         else:
             continue
         found.append({"what": what, "why": f"{link.words}: {why}", "ends": list(link.ends)})
@@ -173,13 +177,14 @@ def planned_pairs(
 def add_links(registry: Registry, pairs: Iterable[Pair], context: Context, report: Report) -> Registry:
     """New links, and links that were leaving and are wanted again. A link without a free slot waits."""
     used = _used_slots(registry)
+    linked = {name for pair, link in registry.links.items() if not link.leaving for name in pair}
     found: list[Link] = []
     for pair in sorted(pairs):
         link = registry.links.get(pair)
         if link is not None and not link.leaving:
             continue
         if link is not None:
-            found.append(replace(link, leaving=False))
+            found.append(replace(link, leaving=False, held=False))
             report.say(f"{link.words}: stays after all", *pair)
             continue
         slots = [_free_slot(registry, used[name]) for name in pair]
@@ -190,16 +195,23 @@ def add_links(registry: Registry, pairs: Iterable[Pair], context: Context, repor
             continue
         for name, slot in zip(pair, slots):
             used[name].add(slot or 0)
-        found.append(_new_link(registry, pair, (slots[0] or 0, slots[1] or 0), context))
+        fresh = not _carries_at_once(registry, pair, linked)
+        found.append(_new_link(registry, pair, (slots[0] or 0, slots[1] or 0), context, fresh))
         report.say(f"{found[-1].words}: new link", *pair)
     return with_links(registry, found)
 
 
-def _new_link(registry: Registry, pair: Pair, slots: tuple[int, int], context: Context) -> Link:
+def _carries_at_once(registry: Registry, pair: Pair, linked: Collection[str]) -> bool:
+    """Whether routes over it move nobody else's packets: both ends are new, or one is new and a leaf."""
+    new = [registry.members[name] for name in pair if name not in linked]
+    return len(new) == len(pair) or any(not member.transit for member in new)
+
+
+def _new_link(registry: Registry, pair: Pair, slots: tuple[int, int], context: Context, fresh: bool) -> Link:
     ends = [registry.members[name] for name in pair]
     measured = context.latency.get(pair, context.latency.get((pair[1], pair[0])))
     ms = None if measured is None else round(float(measured), 1)
-    link = Link(pair, slots, Identity((ends[0].newest, ends[1].newest)), ms=ms)
+    link = Link(pair, slots, Identity((ends[0].newest, ends[1].newest)), fresh=fresh, ms=ms)
     if registry.settings.preshared_keys:
         link = replace(link, current=replace(link.current, psk=fresh_psk(registry, link)))
     return link

@@ -219,6 +219,8 @@ def _link(where: Where, registry: Registry, link: Link) -> Iterator[Mistake]:
                 yield Mistake((*where, "generations"), generation, allowed)
     if link.next is not None and link.old is not None:
         yield Mistake((*where, "old"), "next and old", "only one of both: there are two sides")
+    if link.held and not link.leaving:
+        yield Mistake((*where, "held"), True, "only with leaving: true")
     if link.leaving:
         return
     if not path.possible(ends[0], ends[1]):

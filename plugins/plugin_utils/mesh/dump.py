@@ -72,8 +72,9 @@ def _link(link: Link) -> dict[str, Any]:
     for name, identity in (("next", link.next), ("old", link.old)):
         if identity is not None:
             found[name] = _identity(identity)
-    if link.leaving:
-        found["leaving"] = True
+    for name in ("leaving", "fresh", "held"):
+        if getattr(link, name):
+            found[name] = True
     if link.ms is not None:
         found["ms"] = link.ms
     return found

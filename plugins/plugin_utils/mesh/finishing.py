@@ -45,12 +45,21 @@ def leave(before: Registry, names: Sequence[str], context: Context) -> tuple[Reg
         links = registry.links_of(member.name)
         neighbours |= {link.other(member.name) for link in links}
         registry = with_member(registry, replace(member, leaving=True))
-        registry = with_links(registry, [replace(link, leaving=True, next=None) for link in links])
+        registry = with_links(
+            registry, [replace(link, leaving=True, held=False, next=None) for link in links]
+        )
         report.say(f"{member.name}: leaves", member.name, *(link.other(member.name) for link in links))
     if registry == before:
         return settled(before, registry, report)
     registry = _without_relays(registry, {member.name for member in members}, report)
-    return settled(before, _mended(registry, neighbours, context, report), report)
+    mended = _mended(registry, neighbours, context, report)
+    if mended.links.keys() != before.links.keys():
+        # What mends the hole has to be there before the old way goes.
+        going = {member.name for member in members if not member.leaving}
+        old = [link for pair, link in before.links.items() if going & set(pair) and link.carries]
+        held = [replace(mended.links[link.ends], held=True) for link in old]
+        mended = _let_go(with_links(mended, held), report)
+    return settled(before, mended, report)
 
 
 def replan(before: Registry, context: Context) -> tuple[Registry, Report]:
@@ -72,9 +81,9 @@ def replan(before: Registry, context: Context) -> tuple[Registry, Report]:
     leaving = []
     for pair, link in registry.links.items():
         if pair not in pairs and not link.leaving:
-            leaving.append(replace(link, leaving=True, next=None))
+            leaving.append(replace(link, leaving=True, held=link.carries, next=None))
             report.say(f"{link.words}: leaves", *pair)
-    registry = with_links(registry, leaving)
+    registry = _let_go(with_links(registry, leaving), report)
     if waiting:
         report.lines.append(f"{len(waiting)} links wait for slots: run finish, then replan again")
     report.lines += notes
@@ -98,18 +107,28 @@ def finish(
     for pair, link in before.links.items():
         done = _has_applied(before, link, applied)
         if link.leaving:
-            if done:
+            if done and not link.held:
                 gone.append(pair)
                 report.say(f"{link.words}: is gone", *pair)
             continue
         new = _stepped(before, link, proofs, done, context, report)
         if new != link:
             kept.append(new)
-    registry = with_links(before, kept, without=gone)
+    registry = _let_go(with_links(before, kept, without=gone), report)
     registry = _departed(registry, context, report)
     for member in list(registry.members.values()):
         registry = _settled_keys(registry, member, report)
     return settled(before, registry, report)
+
+
+def _let_go(registry: Registry, report: Report) -> Registry:
+    """Links that are held carry no routes any more, where no link is fresh that is to carry them."""
+    if any(link.fresh and not link.leaving for link in registry.links.values()):
+        return registry
+    held = [link for link in registry.links.values() if link.held]
+    for link in held:
+        report.affected.update(link.ends)
+    return with_links(registry, [replace(link, held=False) for link in held])
 
 
 def _stepped(
@@ -120,21 +139,26 @@ def _stepped(
             return link
         report.say(f"{link.words}: the old tunnel is gone", *link.ends)
         return replace(link, old=None)
+    if link.fresh and _is_proven(registry, link, proofs, link.side):
+        report.say(f"{link.words}: the new link carries routes", *link.ends)
+        link = replace(link, fresh=False)
     if link.next is None:
         return link
-    proven = _is_proven(registry, link, proofs)
+    proven = _is_proven(registry, link, proofs, 1 - link.side)
     if not proven and not _is_overdue(registry, link, link.current, context):
         return link
     word = "takes over" if proven else "takes over without proof, the date for the old one is past"
     report.say(f"{link.words}: the new tunnel {word}", *link.ends)
     old = link.current if proven else None
-    return replace(link, current=link.next, side=1 - link.side, next=None, old=old)
+    return replace(
+        link, current=link.next, side=1 - link.side, next=None, old=old, fresh=link.fresh and not proven
+    )
 
 
-def _is_proven(registry: Registry, link: Link, proofs: Collection[Proof]) -> bool:
+def _is_proven(registry: Registry, link: Link, proofs: Collection[Proof], side: int) -> bool:
     for name in link.ends:
         number = registry.members[link.other(name)].number
-        if (name, interface(registry.mesh, number, 1 - link.side)) in proofs:
+        if (name, interface(registry.mesh, number, side)) in proofs:
             return True
     return False
 

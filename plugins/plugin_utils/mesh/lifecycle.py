@@ -119,6 +119,9 @@ def proofs_of(mesh: str, confirmed: Any) -> tuple[set[Proof], set[str]]:
             raise BindError([Problem("confirmed", result, "a result of mesh_confirm", "task", str(name))])
         for tunnel in tunnels:
             age = tunnel.get("handshake_age")
+            # The other end may have taken its tunnel back since the handshake.
+            if tunnel.get("sent") and not tunnel.get("answered"):
+                continue
             if tunnel.get("mesh", mesh) == mesh and age is not None and float(age) <= FRESH:
                 proofs.add((str(name), str(tunnel.get("interface"))))
     return proofs, seen

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which round trips a member measures before the mesh is planned anew. Pure, and bounded whatever the fleet."""
+"""Which round trips a member measures before the mesh is planned anew: few, whatever the fleet. Pure."""
 
 from __future__ import annotations
 

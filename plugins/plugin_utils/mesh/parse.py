@@ -73,6 +73,8 @@ LINK: dict[str, Convert] = {
     "generations": _GENERATIONS,
     "side": values.whole(0, 1),
     "leaving": values.truth,
+    "fresh": values.truth,
+    "held": values.truth,
     "ms": values.number_or_none,
     "psk": lambda value: value,
     "next": lambda value: value,

@@ -108,6 +108,8 @@ class Link:
     next: a tunnel beside it that waits for proof
     old: the tunnel before this one; it carries no routes any more and goes when both ends know
     leaving: it carries no routes any more and goes when both ends know
+    fresh: its tunnel carries no routes yet, as others' packets would be lost until both ends have it
+    held: it is leaving, and carries its routes until no link is fresh any more
     ms: round trip when the link was planned, None for not measured
     """
 
@@ -118,6 +120,8 @@ class Link:
     next: Identity | None = None
     old: Identity | None = None
     leaving: bool = False
+    fresh: bool = False
+    held: bool = False
     ms: float | None = None
 
     def end(self, name: str) -> int:
@@ -129,6 +133,10 @@ class Link:
     @property
     def identities(self) -> list[Identity]:
         return [found for found in (self.current, self.next, self.old) if found is not None]
+
+    @property
+    def carries(self) -> bool:
+        return self.held or not (self.leaving or self.fresh)
 
     @property
     def words(self) -> str:

@@ -57,12 +57,17 @@ class Shares:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._links: dict[str, list[Link]] = {name: [] for name in registry.members}
-        carrying, latency = [], {}
+        carrying, going, coming, latency = [], [], [], {}
         for pair, link in registry.links.items():
             for name in pair:
                 self._links[name].append(link)
-            if not link.leaving and is_ready(registry, link, link.current):
-                carrying.append(pair)
+            if is_ready(registry, link, link.current):
+                if link.carries:
+                    carrying.append(pair)
+                elif link.leaving and any(registry.members[name].leaving for name in pair):
+                    going.append(pair)
+                elif link.fresh and not link.leaving:
+                    coming.append(pair)
             if link.ms is not None:
                 latency[pair] = link.ms
         self._via: dict[str, list[Foreign]] = {}
@@ -74,6 +79,11 @@ class Shares:
             for member in registry.members.values()
         ]
         self._table = RouteTable(places, carrying, latency)
+        # Who leaves forwards as before: others send over it until each of them has its new routes.
+        self._as_before = RouteTable(places, carrying + going, latency) if going else self._table
+        # Who comes can forward before others send over it.
+        self._as_after = RouteTable(places, carrying + coming, latency) if coming else self._table
+        self._here = {name for pair in carrying for name in pair}
 
     def of(self, name: str) -> Share:
         """Raises BindError for a name that is no member's."""
@@ -145,7 +155,8 @@ class Shares:
 
     def _routes(self, member: Member) -> dict[str, tuple[str, ...]]:
         """Interface → destinations. Routes are on the tunnel in force; what is beside it carries none."""
-        hops = self._table.next_hops(member.name)
+        table = self._table if member.name in self._here else self._as_after
+        hops = (self._as_before if member.leaving else table).next_hops(member.name)
         found = {
             self._interface(member.name, neighbour): self._networks(destinations)
             for neighbour, destinations in hops.items()

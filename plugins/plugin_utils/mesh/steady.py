@@ -24,7 +24,7 @@ LEAST_MS = 2.0
 GRADE = 2.0
 """Round trips to hubs within this factor count as equal when they are chosen (Delays.grade)."""
 
-SURPLUS = 1.25
+SURPLUS = 1.1
 """With more links than this times the plan's, it is another mesh: settings or many members have changed."""
 
 ROUNDS = 20

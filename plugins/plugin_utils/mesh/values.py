@@ -95,7 +95,8 @@ def networks(value: Any) -> tuple[str, ...]:
 
 def _network(value: Any) -> str:
     try:
-        if isinstance(value, str):
+        # A scope (`fd00::%any text/64`) would reach files that the nodes run.
+        if isinstance(value, str) and "%" not in value:
             return str(ipaddress.ip_network(value))
     except ValueError:
         pass

@@ -58,7 +58,7 @@ def split_endpoint(value: str) -> tuple[str, int]:
             host = str(ipaddress.IPv4Address(host))
         elif not _HOST_NAME.fullmatch(host):
             raise ValueError(f"{host!r} is no address and no name")
-        if _colon and not port:
+        if _colon and not re.fullmatch(r"[0-9]{1,5}", port):
             raise ValueError("no port behind the colon")
     number = int(port) if port else 0
     if port and not 1 <= number <= 65535:

@@ -321,7 +321,7 @@ class Machines:
         monkeypatch.setattr(network, "make_bridges", lambda holder, nodes: None)
         monkeypatch.setattr(guests, "make", self.make)
         monkeypatch.setattr(guests, "alive", lambda holder, files: True)
-        monkeypatch.setattr(vm_core, "greets", lambda holder, node: True)
+        monkeypatch.setattr(guests, "greets", lambda holder, node: True)
         monkeypatch.setattr(vm_core, "remove", self.remove)
         monkeypatch.setattr(core, "LABS", paths.LABS)
 
@@ -398,3 +398,16 @@ def test_a_guest_of_no_lab_is_told_how_to_start_it(
     shutil.rmtree(state)
     with pytest.raises(LabError, match="not up; start it by"):
         command(LAB, NODES[0])
+
+
+def test_a_slow_guest_is_not_taken_for_a_dead_one(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, holder = qemu.GuestPaths.of(LAB, NODES[0]), namespaces.Process(1, 1)
+    greetings = iter([False, False, True])
+    monkeypatch.setattr(guests.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(guests, "alive", lambda holder, files: True)
+    monkeypatch.setattr(guests, "greets", lambda holder, node: next(greetings))
+    assert guests.answers(holder, files, 60)
+    monkeypatch.setattr(guests, "greets", lambda holder, node: False)
+    assert not guests.answers(holder, files, 0)
+    monkeypatch.setattr(guests, "alive", lambda holder, files: False)
+    assert not guests.answers(holder, files, 60)

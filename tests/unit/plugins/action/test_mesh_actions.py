@@ -326,3 +326,16 @@ def test_two_meshes_of_a_host_that_are_in_each_others_way(play, tmp_path, fake_m
     said = answers.found["share", "db"]["msg"]
     assert "ports apart from" in said and "a prefix apart from 10.99.0.0/16" in said
     assert "those of the mesh lan on this host" in answers.found["join", "bo"]["msg"]
+
+
+def test_who_has_left_is_not_among_those_to_be_changed(play):
+    told = {"applied": ["bo", "db", "fra"]}
+    answers = play(
+        {
+            **files(registry_task("leave", "leave", members=["db"]), registry_task("end", "finish", **told)),
+            **joined(),
+        }
+    )
+    assert answers.ok("bo", "leave")["affected"] == ["bo", "db", "fra"]
+    assert answers.ok("bo", "end")["affected"] == ["bo", "fra"]
+    assert any("db: has left" in line for line in answers.ok("bo", "end")["report"])

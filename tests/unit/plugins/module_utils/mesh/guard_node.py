@@ -17,7 +17,12 @@ from typing import Any, Optional
 
 from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
-from ansible_collections.swarm.node.plugins.module_utils.core.errors import Interrupted, NodeError
+from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
+    BindError,
+    Interrupted,
+    NodeError,
+    Problem,
+)
 from ansible_collections.swarm.node.plugins.module_utils.core.managed_files import FilePort, file_change
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Change, Plan
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
@@ -49,6 +54,7 @@ class Options:
     firewall: str = "none"
     now: Optional[float] = None
     runner: Runner = execute
+    undoing: bool = False
 
 
 def stored(root: Path) -> dict[str, Share]:
@@ -63,6 +69,8 @@ class Layer:
 
     name = "mesh"
     fault: Optional[Exception] = None
+    refused: tuple[str, ...] = ()
+    """Wishes for the firewall that are refused."""
     asked: list[Options] = []
 
     def __init__(self, options: Options, guard: Optional[Guard] = None) -> None:
@@ -83,6 +91,8 @@ class Layer:
         return stored(self.options.root)
 
     def plan(self, state: dict[str, Share], record: Record, others: dict[str, str]) -> Plan:
+        if self.options.firewall in self.refused:
+            raise BindError([Problem("mesh_firewall", self.options.firewall, "a chain of this node")])
         plan, snapshot = Plan(), {}
         for mesh in sorted({*state, *self.options.shares}):
             wanted = self.options.shares.get(mesh)
@@ -249,4 +259,5 @@ def use_small_layer(monkeypatch: Any) -> None:
     monkeypatch.setattr(undoing, "MeshOptions", Options)
     monkeypatch.setattr(undoing, "stored_shares", stored)
     monkeypatch.setattr(Layer, "fault", None)
+    monkeypatch.setattr(Layer, "refused", ())
     monkeypatch.setattr(Layer, "asked", [])

@@ -127,8 +127,9 @@ class FakeNode:
         if private:
             device["private"] = (self.root / private[1].lstrip("/")).read_text().strip()
         words = ["peer", found["PublicKey"], "allowed-ips", found["AllowedIPs"].replace(" ", "")]
-        if "Endpoint" in found:
-            words += ["endpoint", found["Endpoint"]]
+        named = re.search(r"^PostUp = .* endpoint (\S+) \|\| true$", text, re.MULTILINE)
+        if "Endpoint" in found or named:
+            words += ["endpoint", named[1] if named else found["Endpoint"]]
         words += ["persistent-keepalive", found.get("PersistentKeepalive", "0")]
         self._wg_set(device, words)
         for sysctl, value in re.findall(r"echo (\d) >/proc/sys/(\S+)", text):

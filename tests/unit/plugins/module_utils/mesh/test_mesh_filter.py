@@ -111,6 +111,23 @@ def test_removal_leaves_nothing_but_what_was_there(machine: Machine, tmp_path: P
 
 
 @needs_nft
+@pytest.mark.parametrize("damaged", [False, True])
+def test_removal_where_the_record_was_lost(machine: Machine, tmp_path: Path, damaged: bool) -> None:
+    before = machine.ruleset()
+    run(machine, tmp_path, {"wan": SHARE})
+    (record,) = (tmp_path / "state").glob("*.json")
+    if damaged:
+        record.write_text("{")
+    else:
+        record.unlink()
+    run(machine, tmp_path, {})
+    assert machine.ruleset() == before
+    assert tree(tmp_path / "root") == {}
+    assert machine.active == set()
+    assert keys(run(machine, tmp_path, {})) == []
+
+
+@needs_nft
 def test_of_two_meshes_one_goes(machine: Machine, tmp_path: Path) -> None:
     other = replace(SHARE, mesh="lab", prefixes=("10.98.0.0/16",), tunnels=(), routes={})
     run(machine, tmp_path, {"wan": SHARE})

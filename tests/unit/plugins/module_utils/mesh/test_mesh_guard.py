@@ -146,6 +146,40 @@ def test_the_firewall_goes_back_to_the_wish_before(node: Node) -> None:
     assert Layer.asked[-1].firewall == "ufw"
 
 
+@pytest.mark.parametrize(
+    ("refused", "asked"),
+    [
+        (("nft chain inet f in",), "ufw"),
+        (("nft chain inet f in", "ufw"), "none"),
+    ],
+)
+def test_a_firewall_that_is_gone_does_not_keep_the_tunnels(
+    node: Node, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, ...], asked: str
+) -> None:
+    place = node.root / WISH.lstrip("/")
+    place.write_text('{"schema": 1, "firewall": "nft chain inet f in"}')
+    node.apply(NEW)
+    place.write_text('{"schema": 1, "firewall": "ufw"}')
+    monkeypatch.setattr(Layer, "refused", refused)
+    node.guard().revert("test")
+    assert node.live() == {"wan": 1} and Layer.asked[-1].firewall == asked
+    assert node.residue() == [] and not node.systemd.active
+    reverted = node.guard().reverted()
+    assert reverted and "nft chain inet f in" in reverted.left_out[0]
+    (entry,) = node.guard().attention()
+    assert entry["severity"] == "critical"
+
+
+def test_an_undo_that_is_refused_for_another_reason_stays_armed(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.apply(NEW)
+    monkeypatch.setattr(Layer, "refused", ("before", "none"))
+    with pytest.raises(BindError, match="'before' is refused"):
+        node.guard().revert("test")
+    assert node.live() == {"wan": 2} and node.armed_file.exists()
+
+
 def test_a_firewall_wish_that_cannot_be_read(node: Node) -> None:
     (node.root / WISH.lstrip("/")).write_text("{")
     with pytest.raises(TransactionFailed, match=r"firewall\.json cannot be read"):

@@ -52,6 +52,7 @@ def test_nobody_confirms(node: Node) -> None:
     assert within(5, lambda: not node.systemd.active)
     assert 1.0 <= time.monotonic() - began < 3
     assert node.systemd.code == 0 and node.live() == {"wan": 1} and node.residue() == []
+    assert Layer.asked[-1].undoing, "what came to the node meanwhile does not keep it"
     reverted = node.guard().reverted()
     assert reverted and reverted.token == "t1" and "nobody confirmed" in reverted.why
     assert reverted.undone == (f"file ({'/etc/swarm_node/mesh/wan/share.json'})",)
@@ -187,3 +188,31 @@ def test_two_that_undo_at_once(node: Node) -> None:
     assert node.live() == {"wan": 1} and node.residue() == []
     logged = list((node.base / "state/changes").glob("*.json"))
     assert len(logged) == 3, "made, changed, undone"
+
+
+def test_an_undo_that_fails_in_a_way_nobody_thought_of(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The guard lives on: nobody else undoes the change."""
+    node.apply(NEW, seconds=1)
+    Layer.fault = KeyError("a bug")
+    assert within(5, lambda: "tried again" in capsys.readouterr().out)
+    Layer.fault = None
+    assert within(5, lambda: not node.systemd.active)
+    assert node.systemd.code == 0 and node.live() == {"wan": 1} and node.residue() == []
+
+
+def test_an_undo_that_cannot_even_be_planned(
+    node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.apply(NEW, seconds=1)
+    usual = Layer.plan
+
+    def plan(*_arguments: object) -> object:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(Layer, "plan", plan)
+    assert within(5, lambda: "tried again" in capsys.readouterr().out)
+    monkeypatch.setattr(Layer, "plan", usual)
+    assert within(5, lambda: not node.systemd.active)
+    assert node.systemd.code == 0 and node.live() == {"wan": 1}

@@ -443,3 +443,14 @@ def test_an_mtu_above_that_of_the_way_out_is_a_note() -> None:
     plan = planned(fresh(), share(tunnel(mtu=1480)))
     assert any("eth0" in note and "1540" in note for note in plan.notes)
     assert not any("MTU" in note for note in planned(fresh(), share(tunnel(mtu=1440))).notes)
+
+
+def test_routes_wait_for_the_address_that_they_come_from() -> None:
+    other = share(number=9, addresses=("10.99.0.9/32", "fd12:3456:789a::9/128"))
+    plan = planned(node(ONE), other)
+    assert only(plan, "mesh.address").disruption == "peer_jobs"
+    routed = [
+        c for c in plan.changes if (c.key, c.target) == ("mesh.routes", "wan-2") or "wan-2.routes" in c.target
+    ]
+    assert len(routed) == 2
+    assert all("mesh.address wan-2" in change.relies_on for change in routed)

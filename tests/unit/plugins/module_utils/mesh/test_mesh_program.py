@@ -25,6 +25,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import (
     REFRESH,
     REFRESH_TIMER,
+    STOPPED,
     WANTED_BY,
     guard_service,
     program_text,
@@ -70,6 +71,8 @@ def test_the_guard_outlives_everything_but_its_work() -> None:
     service, unit = section(GUARD, "Service"), section(GUARD, "Unit")
     assert service["Type"] == "notify", "systemctl start returns once it counts"
     assert "RuntimeMaxSec" not in service and service["Restart"] == "on-abnormal"
+    # Ended by a signal that is not systemd's own, it goes on; a stop by systemd is no failure.
+    assert service["RestartForceExitStatus"] == service["SuccessExitStatus"] == str(STOPPED)
     assert not {"Requires", "BindsTo", "Before", "PartOf"} & set(unit)
     assert not {"ProtectSystem", "ProtectKernelModules", "PrivateNetwork"} & set(service), (
         "the undo needs these"
@@ -241,7 +244,7 @@ def test_the_guard_stops_when_told(pyz: Path) -> None:
     assert process.stdout and "run 't1' changed the mesh" in process.stdout.readline()
     process.terminate()
     out, err = finished(process)
-    assert process.returncode == 0 and "stopped by SIGTERM" in out and err == "" and armed.exists()
+    assert process.returncode == STOPPED and "stopped by SIGTERM" in out and err == "" and armed.exists()
 
 
 @root

@@ -182,3 +182,17 @@ def test_where_it_cannot_be(node: Node, fault: str) -> None:
 def test_the_program_is_not_shown_in_a_diff(node: Node) -> None:
     change: Change = node.apply(NAME).plan.changes[0]
     assert str(change.data["after_text"]).endswith("characters)")
+
+
+def test_it_goes_with_the_last_name_also_where_the_record_was_lost(node: Node) -> None:
+    node.apply(NAME)
+    (node.base / "state/mesh.json").unlink()
+    node.apply(ADDRESS)
+    assert node.state == (False, False, False) and not node.apply(ADDRESS).changed
+
+
+def test_a_program_of_somebody_else_stays(node: Node) -> None:
+    place = node.root / PROGRAM.lstrip("/")
+    place.parent.mkdir(parents=True)
+    place.write_text("#!/bin/sh\n")
+    assert not node.apply(ADDRESS).changed and place.exists()

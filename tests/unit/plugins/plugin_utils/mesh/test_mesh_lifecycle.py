@@ -517,6 +517,7 @@ def test_what_counts_as_proof():
         "fra": [
             {"interface": "wan-1", "handshake_age": None},
             {"interface": "wan-2", "handshake_age": 900.0},
+            {"interface": "wan-3", "handshake_age": 90, "sent": 4, "answered": 0},
         ],
         "bo": {"tunnels": [{"mesh": "lan", "interface": "lan-1", "handshake_age": 1}]},
         "ams": {"unreachable": True, "msg": "no route to host"},

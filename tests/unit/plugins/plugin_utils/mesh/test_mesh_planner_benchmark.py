@@ -74,6 +74,6 @@ def test_it_needs_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_plan_that_fails_says_why(tmp_path) -> None:
-    home = mesh_planner._collection(tmp_path)
+    home = mesh_planner.collection_home(tmp_path)
     with pytest.raises(BenchmarkError, match=r"(?s)planning 0 members ended with 1: .*Error"):
         mesh_planner._run(home, 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh import wishes
+from ansible_collections.swarm.node.plugins.plugin_utils.mesh.values import Wrong, networks
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,18 @@ def test_what_a_member_is(key: str, good: list[object], bad: list[object]) -> No
 def test_waiting_for_confirmation_is_never_or_long_enough() -> None:
     assert [wishes.mistakes_in_seconds(value) for value in (0, 30, 3600)] == [[], [], []]
     assert all(wishes.mistakes_in_seconds(value) for value in (-1, 1, 29, 3601, True))
+
+
+@pytest.mark.parametrize(
+    "text", ["gw.example.org:51820\n", "gw.example.org: 51820", "gw.example.org:+5", "a:5_1"]
+)
+def test_the_port_of_an_endpoint_is_digits_alone(text: str) -> None:
+    """It comes to stand in files that nodes run."""
+    with pytest.raises(ValueError, match="port"):
+        wishes.split_endpoint(text)
+
+
+@pytest.mark.parametrize("text", ["fd00::%x\nPostUp = reboot/64", "fd00::1%$(reboot)/128"])
+def test_networks_have_no_scope(text: str) -> None:
+    with pytest.raises(Wrong):
+        networks([text])
