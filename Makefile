@@ -44,7 +44,7 @@ lab-down: ## remove the nodes of all labs of this checkout and the cache: nothin
 	@/usr/bin/python3 -m lab purge
 
 ##@ Tests
-.PHONY: lint unit sanity test-fast faults integration meshes vm molecule bench bench-short test
+.PHONY: lint unit sanity test-fast faults integration meshes meshes-long vm molecule bench bench-short test
 lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
 	@$(STAGE) "ruff check" ruff check --quiet .
 	@$(STAGE) "ruff format" ruff format --check --quiet .
@@ -71,7 +71,10 @@ vm: vm-tools ## tests on virtual machines with kernels of their own
 	@$(STAGE) "virtual machines" scripts/with-lab vm:vm .venv/bin/python -m pytest -q tests/vm
 
 meshes: tools ## meshes of eight members and more, on a lab of their own, with traffic on them: K= for some
-	@$(STAGE) "mesh tests" scripts/with-lab meshes:mesh .venv/bin/python -m pytest -q tests/meshes $(if $(K),-k '$(K)')
+	@$(STAGE) "mesh tests" scripts/with-lab meshes:mesh .venv/bin/python -m pytest -q -m 'not long' tests/meshes $(if $(K),-k '$(K)')
+
+meshes-long: tools ## what takes many minutes: secrets, runs that die half-way, wrong changes; not in `make test`: K= for some
+	@$(STAGE) "long mesh tests" scripts/with-lab meshes:mesh .venv/bin/python -m pytest -q -m long tests/meshes $(if $(K),-k '$(K)')
 
 molecule: tools ## every scenario, on a lab of its own: SCENARIO= for one
 	@$(STAGE) "molecule" scripts/with-lab molecule bash -ec 'for s in $(or $(SCENARIO),$(SCENARIOS)); do scripts/stage "molecule $$s" molecule test --scenario-name "$$s"; done'

@@ -19,6 +19,8 @@ from .conftest import MEMBERS, MeshLab
 from .test_life import everybody_answers, lost
 from .traffic import Probes
 
+pytestmark = pytest.mark.long
+
 
 def killed(lab: MeshLab, playbook: str, when: Callable[[], bool], **extra: Any) -> None:
     """Starts a playbook and kills it, with all that it started here, as soon as `when` says so."""

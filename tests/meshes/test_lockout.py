@@ -17,6 +17,8 @@ from .conftest import MEMBERS, MeshLab
 from .drill import ALIVE, ARMED, CRASHED, KILLED, REBOOTED, SECONDS, Drill, times
 from .wrongs import ALLOWED, FIREWALLED, WRONGS, Registry, Wrong
 
+pytestmark = pytest.mark.long
+
 GUARD = "swarm-node-mesh-guard.service"
 STATE = "/var/lib/swarm_node"
 

@@ -27,6 +27,8 @@ from .leaks import Entry, Search, Secret, files_below, files_in
 from .test_life import lost
 from .traffic import Probes
 
+pytestmark = pytest.mark.long
+
 CAST = ("fra-3", "home-1", "spare-1", "spare-2")
 SETTINGS = {
     "prefixes": ["10.98.0.0/16", "fd5e:7a11:9c3e::/48"],

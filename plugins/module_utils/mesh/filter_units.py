@@ -70,7 +70,7 @@ class UnitPort:
 
     def read(self, unit: str, text: Optional[str]) -> UnitState:
         """Raises NodeError where systemctl does not answer."""
-        masked = any(_is_null(self.at(path)) for path in {unit_path(unit), f"{SYSTEMD}/{unit}"})
+        masked = any(_is_null(self.at(path)) for path in (unit_path(unit), f"{SYSTEMD}/{unit}"))
         return UnitState(text, self._enabled(unit), self._active(unit), masked)
 
     def apply(self, change: Change) -> None:

@@ -226,7 +226,7 @@ def _way_out(
     ]
     if not usable:
         return None
-    _, device, route = min(usable, key=lambda item: item[0])
+    _metric, device, route = min(usable, key=lambda item: item[0])
     link = links.get(device, {})
     mtus = [metric["mtu"] for metric in route.get("metrics", ()) if "mtu" in metric]
     address = route.get("prefsrc") or _first_address(link, family)

@@ -89,8 +89,7 @@ def _reconciled(guard: Guard, armed: Armed, why: str, check: bool) -> Outcome:
             detail = f"{wishes[0]} is refused now, so it is {wish}: {first}"
             outcome.plan.unapplied.append(Unapplied(FIREWALL, wishes[0], "unsupported", detail, wish))
         return outcome
-    assert first is not None
-    raise first
+    raise first or BindError([])  # there is always a wish, so one of them was refused
 
 
 def _firewalls(guard: Guard, armed: Armed) -> Iterator[str]:

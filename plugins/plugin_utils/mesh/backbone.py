@@ -172,7 +172,7 @@ def _tour(draft: Draft) -> list[str]:
     found: list[str] = []
     while left:
         known = near.get(found[-1], []) if found else []
-        found.append(next((region for _, region in known if region in left), next(iter(left))))
+        found.append(next((region for _rank, region in known if region in left), next(iter(left))))
         del left[found[-1]]
     return found
 
@@ -180,7 +180,7 @@ def _tour(draft: Draft) -> list[str]:
 def _region_pairs(draft: Draft) -> Iterator[tuple[str, str]]:
     yield from _pattern(_tour(draft), REGION_LINKS)
     for region, items in sorted(_near(draft).items()):
-        yield from ((region, other) for _, other in items[:NEAR_REGIONS])
+        yield from ((region, other) for _rank, other in items[:NEAR_REGIONS])
 
 
 def _best_hubs(draft: Draft, one: str, other: str, used: set[str]) -> Optional[tuple[str, str]]:

@@ -55,7 +55,7 @@ class Hubs:
         yield from self._ranked(leaf, self._window(own))
         measured = draft.delays.measured(leaf)
         yield from self._ranked(leaf, [name for name in measured if draft.members[name].transit])
-        near = [region for _, region in sorted(self._near[own])]
+        near = [region for _rank, region in sorted(self._near[own])]
         rest = sorted(self._open, key=lambda region: (self._load(region), region))
         for region in dict.fromkeys(near + rest):
             if region != own:

@@ -129,8 +129,8 @@ class _Reader:
         regions = self._each("regions", data, lambda where, item: self._one(where, item, values.blocks))
         port = (settings or {}).get("port", Settings.port)
         members = self._each("members", data, lambda where, item: self._member(where, item, port))
-        foreign = self._each("foreign", data, lambda where, item: self._foreign(where, item))
-        departed = self._each("departed", data, lambda where, item: self._departed(where, item))
+        foreign = self._each("foreign", data, self._foreign)
+        departed = self._each("departed", data, self._departed)
         links = self._links(data.get("links"))
         if self.wrong or settings is None:
             return None

@@ -153,7 +153,7 @@ class RouteTable:
         whole = {region for region, hubs in self._hubs_of.items() if self._is_connected(hubs)}
         count = Counter((place.block, place.region) for place in self._places.values())
         owner: dict[int, str] = {}
-        for (block, region), _ in sorted(count.items(), key=lambda item: (item[0][0], -item[1], item[0][1])):
+        for (block, region), _n in sorted(count.items(), key=lambda item: (item[0][0], -item[1], item[0][1])):
             owner.setdefault(block, region)
         return {block: region for block, region in owner.items() if region in whole}
 

@@ -69,7 +69,7 @@ def refused(*arguments: Any, **more: Any) -> str:
 
 def small(**settings: Any) -> Registry:
     """Two gateways, one plain member and one at home behind NAT, fully meshed."""
-    wished = {"settings": {"prefixes": list(PREFIXES), **settings}}
+    wished: dict[str, Any] = {"settings": {"prefixes": list(PREFIXES), **settings}}
     hosts = (
         host("ams", transit=True, region="ams", **wished),
         host("bo", nat=True, region="home", relays=("fra",), **wished),
