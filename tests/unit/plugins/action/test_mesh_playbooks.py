@@ -170,3 +170,23 @@ def test_settle_alone_knows_which_registries_it_is_about():
     noted = next(task for task in tasks if "ansible.builtin.group_by" in task)
     assert noted["ansible.builtin.group_by"]["key"].startswith("swarm_node_mesh_of_")
     assert modules.index("ansible.builtin.group_by") < modules.index("ansible.builtin.include_tasks")
+
+
+LEAVING = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.group_by: {key: swarm_node_mesh_of_wan}
+    - ansible.builtin.set_fact:
+        __mesh_merged: {layers: {mesh: {name: wan}}}
+    - ansible.builtin.include_role: {name: swarm.node.mesh, tasks_from: registry.yml}
+      vars: {__mesh_operation: leave, __mesh_members: [bo]}
+"""
+
+
+def test_who_is_left_for_a_later_run_is_said_under_a_limit(play):
+    hosts = {name: {"ansible_connection": "local"} for name in ("bo", "db", "fra")}
+    inventory = yaml.safe_dump({"all": {"hosts": hosts}})
+    given = {"pb/play.yml": LEAVING, "inv/hosts.yml": inventory, **joined()}
+    assert "to be run later: db" in play(given, "--limit", "bo,fra").output
+    assert "to be run later: nobody" in play(given).output
