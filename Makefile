@@ -44,7 +44,7 @@ lab-down: ## remove the nodes of all labs of this checkout and the cache: nothin
 	@/usr/bin/python3 -m lab purge
 
 ##@ Tests
-.PHONY: lint unit sanity test-fast faults integration meshes meshes-long vm molecule bench bench-short test
+.PHONY: lint unit sanity test-fast faults simulator integration meshes meshes-long vm molecule bench bench-short test
 lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
 	@$(STAGE) "ruff check" ruff check --quiet .
 	@$(STAGE) "ruff format" ruff format --check --quiet .
@@ -53,8 +53,8 @@ lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
 	@$(STAGE) "ansible-lint" ansible-lint --offline --profile production -q
 	@$(STAGE) "antsibull-docs" antsibull-docs lint-collection-docs --plugin-docs .
 
-unit: tools ## unit tests, but for those of `make faults`
-	@$(STAGE) "unit tests" .venv/bin/python -m pytest -q -n auto -m 'not faults' tests/unit
+unit: tools ## unit tests, but for those of `make faults` and `make simulator`
+	@$(STAGE) "unit tests" .venv/bin/python -m pytest -q -n auto -m 'not faults and not simulator' tests/unit
 
 sanity: tools ## ansible-test sanity
 	@$(STAGE) "ansible-test sanity" scripts/sanity
@@ -63,6 +63,9 @@ test-fast: lint unit sanity ## all tests that need no lab (below three minutes)
 
 faults: tools ## every step of a run fails or dies once: unit tests that take their time
 	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q -n auto -m faults tests/unit
+
+simulator: tools ## the simulated NVML library's own tests
+	@$(STAGE) "simulator tests" .venv/bin/python -m pytest -q -n auto -m simulator tests/unit
 
 integration: tools ## tests on a lab of their own
 	@$(STAGE) "integration tests" scripts/with-lab test .venv/bin/python -m pytest -q tests/integration
@@ -85,7 +88,7 @@ bench: tools ## all benchmarks in full, on a lab of their own
 bench-short: tools ## all benchmarks in short form, on a lab of their own
 	@$(STAGE) "benchmarks, short" scripts/with-lab bench .venv/bin/python -m benchmarks --short
 
-test: test-fast faults integration meshes molecule bench-short ## everything; the first failure stops
+test: test-fast faults simulator integration meshes molecule bench-short ## everything; the first failure stops
 
 ##@ Collection
 .PHONY: build clean help

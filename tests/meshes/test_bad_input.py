@@ -267,7 +267,7 @@ def test_a_port_that_is_taken_after_the_join_is_refused_by_the_node(unchanged: M
         run = unchanged.mesh("apply", "--limit", "fra-2")
         assert run.code == 0, run.output
     assert len(unchanged.interfaces("fra-2")) == len(MEMBERS) - 1
-    # Who is behind NAT cannot be called: it finds the way again when its own session has been silent for a while.
+    # Who is behind NAT cannot be called: it finds the way again when its own session has been silent.
     homes = [unchanged.address(name) for name in ("home-1", "home-2")]
     deadline = time.monotonic() + 180
     while unchanged.silent("fra-2", homes):
