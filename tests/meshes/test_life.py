@@ -154,7 +154,7 @@ def test_a_reboot_brings_all_tunnels_back_and_costs_nobody_else_a_packet(mesh: M
     counts = running.stop()
     assert lost(counts) == {}
     assert mesh.interfaces("fra-3") == interfaces
-    # Nobody can call those behind NAT. Where they send nothing themselves, WireGuard has them shake hands anew
+    # Nobody can call those behind NAT. Where they send nothing, WireGuard has them shake hands anew
     # when their session is two minutes old.
     everybody_answers(mesh, patience=150)
     run = mesh.mesh("apply")
