@@ -50,8 +50,13 @@ def collections_path() -> Path:
 FAULTS = ("_crash.py", "_faults.py", "_matrix.py", "_sequences.py")
 """Files that go through every step of a run, hundreds of runs each: `make faults`, not `make test-fast`."""
 
-SLOW = ("test_gpu_boot_freeze.py", "test_mesh_guard_deadline.py", "test_mesh_playbooks.py")
-"""Whole playbooks, and deadlines in real seconds: with `make faults`, too."""
+SLOW = (
+    "test_gpu_boot_freeze.py",
+    "test_mesh_guard_deadline.py",
+    "test_mesh_planner_properties.py",
+    "test_mesh_playbooks.py",
+)
+"""Whole playbooks, deadlines in real seconds, hundreds of random fleets: with `make faults`, too."""
 
 SIMULATOR = "test_nvml_"
 """The simulator's own tests, which build it again and again: `make simulator`."""

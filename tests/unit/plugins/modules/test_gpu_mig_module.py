@@ -182,6 +182,7 @@ def test_a_compute_instance_the_driver_does_not_offer_undoes_the_run(node: MigNo
     assert node.layout() == HALVES and failed["not_undone"] == []
 
 
+@pytest.mark.faults
 def test_any_layout_after_any_other(node: MigNode) -> None:
     """What is planned is what comes of it, and no instance is destroyed that stays."""
     chance = random.Random(7)

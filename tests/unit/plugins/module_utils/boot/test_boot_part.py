@@ -227,6 +227,7 @@ def killed_at(step: int, work: Callable[[], Any]) -> bool:
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("removal", [False, True])
 def test_killed_at_each_write(tmp_path: Path, removal: bool) -> None:
     wish: dict[str, Any] = {"claims": (), "wanted": False} if removal else {}
