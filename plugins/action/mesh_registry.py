@@ -23,6 +23,7 @@ from ..plugin_utils.mesh.latency_file import load_latency, save_latency
 from ..plugin_utils.mesh.lifecycle import Order
 from ..plugin_utils.mesh.measuring import targets
 from ..plugin_utils.mesh.places import registry_directory
+from ..plugin_utils.mesh.receipts import applied_by, read_receipts, sealed_by
 from ..plugin_utils.mesh.registry import Registry
 from ..plugin_utils.mesh.registry_file import load, load_others, locked, registry_path, save
 from ..plugin_utils.mesh.shares import Shares, digest
@@ -36,6 +37,7 @@ ARGUMENTS = {
     "keep_until": {"type": "str"},
     "confirmed": {"type": "raw"},
     "applied": {"type": "list", "elements": "str", "default": []},
+    "receipts": {"type": "list", "elements": "str", "default": []},
     "latencies": {"type": "list", "elements": "dict", "default": []},
     "since": {"type": "float"},
     "targets": {"type": "bool", "default": False},
@@ -128,14 +130,19 @@ class ActionModule(ActionBase):
         operation, mesh = arguments["operation"], arguments["mesh"]
         names = list(dict.fromkeys(arguments["members"]))
         candidates: list[Candidate] = []
+        receipts = read_receipts(arguments["receipts"])
         if operation in lifecycle.NEED_CANDIDATES:
             candidates = self._candidates(mesh, names, arguments["request"], task_vars)
-            if not candidates:
+            if operation == "seal" and before is not None:
+                candidates += sealed_by(receipts, before)
+            if not candidates and not receipts:
                 raise BindError([Problem("members", names, "one host or more", "task")])
         proofs, seen = lifecycle.proofs_of(mesh, arguments["confirmed"] or {})
         applied = seen | set(arguments["applied"])
         if operation == "finish" and before is not None:
-            applied = _with_present_share(before, applied, task_vars.get("hostvars") or {})
+            shares = Shares(before)
+            applied = _with_present_share(shares, applied, task_vars.get("hostvars") or {})
+            applied |= applied_by(receipts, shares)
         return Order(operation, mesh, names, candidates, arguments["keep_until"], proofs, applied)
 
     def _candidates(
@@ -179,17 +186,16 @@ def _wishes(hostvars: Any, name: str) -> dict[str, Any] | None:
     return dict(layers["mesh"]) if layers and "mesh" in layers else None
 
 
-def _with_present_share(registry: Registry, applied: set[str], hostvars: Any) -> set[str]:
+def _with_present_share(shares: Shares, applied: set[str], hostvars: Any) -> set[str]:
     """Of those who are said to have applied their share, the ones of which nothing says otherwise.
 
     `__mesh_result` is what the role's module answered in this run; it has the digest of what it applied.
     """
-    shares = Shares(registry)
     found = set()
-    for name in applied & set(registry.members):
+    for name in applied & set(shares.registry.members):
         result = hostvars[name].get("__mesh_result") if name in hostvars else None
         digests = (result.get("share_digests") or {}) if result else None
-        if digests is None or digests.get(registry.mesh) == digest(shares.of(name).as_data()):
+        if digests is None or digests.get(shares.registry.mesh) == digest(shares.of(name).as_data()):
             found.add(name)
     return found
 
@@ -210,6 +216,7 @@ def _answer(
         "pending": report.pending,
         "seal_for": lifecycle.psk_orders(registry),
         "members": lifecycle.described(registry, dict.fromkeys(named)),
+        "departed": {name: item.left for name, item in registry.departed.items()},
         "diff": {
             "before": text,
             "after": new_text,

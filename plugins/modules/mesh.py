@@ -51,6 +51,12 @@ options:
         controller.
     type: dict
     default: {}
+  seen_shares:
+    description:
+      - What RV(seen_shares) of an earlier run in check mode said. A share that is another now is refused, so
+        that nothing is applied that nobody has looked at. It is read on the controller.
+    type: dict
+    default: {}
   firewall:
     description:
       - Who opens the meshes' ports. V(auto) looks for firewalld, ufw and nftables chains that drop packets;
@@ -69,6 +75,13 @@ options:
       - Under which a change is armed and confirmed. A new one is made by default.
     type: str
     default: ''
+  witnesses:
+    description:
+      - Mesh to at most four addresses of members that are no neighbours. Before a change is armed the node
+        tries them, and up to eight to which it has routes of their own; what answers has to answer when
+        M(swarm.node.mesh_confirm) probes. It is filled in on the controller, with members of the same run.
+    type: dict
+    default: {}
   now:
     description:
       - The controller's Unix time. A node whose clock is more than 300 s off is refused. It is filled in on
@@ -142,6 +155,19 @@ token:
   description: Under which a change of this run is armed; M(swarm.node.mesh_confirm) takes it.
   type: str
   returned: success
+share_digests:
+  description: Mesh to the digest of the share that was applied. Empty where it was not.
+  type: dict
+  returned: success
+seen_shares:
+  description: Mesh to the digest of the share that was looked at.
+  type: dict
+  returned: in check mode, when something would change
+departed:
+  description:
+    - Mesh to the day on which the node left it. Nothing was asked of the node then.
+  type: dict
+  returned: when the node has left all its meshes; of the other values there are RV(changes) and RV(unapplied)
 mesh:
   description: Each mesh of the node after the run, in the shape of C(meshes) of M(swarm.node.mesh_info).
   type: dict
@@ -152,8 +178,8 @@ changes:
       C(before), C(after), C(unit), C(when), C(disruption), C(verify), C(undo), C(origin) and C(why).
     - The keys with an interface as target are C(mesh.tunnel) (V(up), V(down), or V(null) for none),
       C(mesh.peer) (C(public_key), C(endpoint), C(keepalive) in s, C(allowed_ips), C(psk), the name of the
-      preshared key), C(mesh.key) (generation), C(mesh.listen_port), C(mesh.mtu), C(mesh.address) and
-      C(mesh.routes) (destinations).
+      preshared key, or C(another) in brackets where the live one is not that of our file), C(mesh.key)
+      (generation), C(mesh.listen_port), C(mesh.mtu), C(mesh.address) and C(mesh.routes) (destinations).
     - C(mesh.routes) with a mesh as target are the last-resort routes of its prefixes. C(mesh.filter) is the
       mesh's nftables table, C(mesh.firewall) an opening in somebody's firewall, C(mesh.forwarding) a sysctl,
       C(mesh.psk) a preshared key that was opened, C(mesh.unit) a unit, C(mesh.guard) the arming, and C(file)
@@ -238,26 +264,24 @@ not_undone:
   returned: when applying failed
 """
 
-import secrets
-import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.core.errors import BindError, NodeError, Problem
+from ..module_utils.core.errors import NodeError
 from ..module_utils.core.runner import COMMON_ARGUMENTS, run
-from ..module_utils.mesh.layer import NAME, MeshLayer, MeshOptions
-from ..module_utils.mesh.share import Share, parse_share
+from ..module_utils.mesh.asked import options_from
+from ..module_utils.mesh.layer import NAME, MeshLayer
 
 ARGUMENTS: dict[str, Any] = {
     "names": {"type": "list", "elements": "str", "default": []},
     "registry_dir": {"type": "str"},
     "shares": {"type": "dict", "default": {}},
+    "seen_shares": {"type": "dict", "default": {}},
     "firewall": {"type": "str", "default": "auto"},
     "confirm_seconds": {"type": "int", "default": 0},
     "token": {"type": "str", "default": "", "no_log": False},
+    "witnesses": {"type": "dict", "default": {}},
     "now": {"type": "float"},
     "tools_pending": {"type": "bool", "default": False},
     "root": {"type": "path", "default": "/"},
@@ -279,53 +303,6 @@ class MeshModule(AnsibleModule):
             except NodeError as error:
                 result["notes"] = [*result["notes"], f"how the tunnels are cannot be said: {error}"]
         super().exit_json(**result)
-
-
-def shares_from(raw: Mapping[str, Any]) -> dict[str, Share]:
-    """Raises BindError."""
-    shares, problems = {}, []
-    for mesh, data in raw.items():
-        try:
-            share = parse_share(data, f"shares {mesh}")
-        except BindError as error:
-            problems += error.problems
-            continue
-        if share.mesh != mesh:
-            problems.append(Problem("shares", share.mesh, f"the share of the mesh {mesh}"))
-        shares[mesh] = share
-    if problems:
-        raise BindError(problems)
-    return shares
-
-
-def options_from(params: Mapping[str, Any], check: bool) -> MeshOptions:
-    """Raises BindError."""
-    if params["confirm_seconds"] < 0:
-        value = params["confirm_seconds"]
-        raise BindError(
-            [
-                Problem(
-                    "mesh_confirm_seconds", value, "0 or more", params["origins"].get("confirm_seconds", "")
-                )
-            ]
-        )
-    absent = params["state"] == "absent"
-    return MeshOptions(
-        shares={} if absent else shares_from(params["shares"]),
-        firewall=params["firewall"],
-        confirm_seconds=params["confirm_seconds"],
-        token=params["token"] or f"{int(time.time())}-{secrets.token_hex(4)}",
-        absent=absent,
-        check=check,
-        root=Path(params["root"]),
-        state_dir=params["state_dir"],
-        run_dir=params["run_dir"],
-        now=params["now"],
-        owner=params["owner"] or NAME,
-        tools_pending=params["tools_pending"],
-        required=tuple(params["required"]),
-        origin=params["origins"].get("firewall", ""),
-    )
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ description:
   - A change by M(swarm.node.mesh) is armed on the node with a deadline before anything of it is made. The
     node undoes it at the deadline, also after a reboot, unless this module confirms it.
   - V(probe) looks whether the tunnels work, neighbour to neighbour. What worked before the change has to
-    work, and so have peers in O(expect). A new tunnel whose other end is not configured yet is V(pending),
-    which is no failure.
+    work, and so have peers in O(expect) and members further away that answered before. A new tunnel whose
+    other end is not configured yet is V(pending), which is no failure.
   - V(confirm) makes the change last. V(revert) undoes it at once, and says what was undone.
   - The undo brings the node back to the shares it had before, by the same engine that changed it. Private and
     preshared keys are kept while something is armed.
@@ -43,6 +43,10 @@ options:
         routed.
     type: dict
     default: {}
+  why:
+    description: Why V(revert) undoes the change; RV(reverted) and notes of later runs say it.
+    type: str
+    default: ''
   timeout:
     description: Seconds after which tunnels that have not answered count as not working. 1 to 300.
     type: float
@@ -124,6 +128,14 @@ tunnels:
   type: list
   elements: dict
   returned: when O(action=probe)
+distant:
+  description:
+    - One entry for each member that is no neighbour and answered before the change that is armed, with
+      C(mesh), C(address), C(rtt_ms) (V(null) where it does not answer any more) and C(ok). One to which no
+      route leads any more has left, and is not among them.
+  type: list
+  elements: dict
+  returned: when O(action=probe)
 undone:
   description: What was undone, or would be in check mode.
   type: list
@@ -156,7 +168,6 @@ failure_kind:
   returned: failure
 """
 
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -175,12 +186,14 @@ from ..module_utils.mesh.confirming import (
     revert,
 )
 from ..module_utils.mesh.guard import Guard
+from ..module_utils.mesh.hints import with_root
 
 ARGUMENTS: dict[str, Any] = {
     "action": {"type": "str", "choices": ["probe", "confirm", "revert"], "required": True},
     "token": {"type": "str", "default": "", "no_log": False},
     "meshes": {"type": "list", "elements": "str", "default": []},
     "expect": {"type": "dict", "default": {}},
+    "why": {"type": "str", "default": ""},
     "timeout": {"type": "float", "default": 15},
     "root": {"type": "path", "default": "/"},
     "state_dir": {"type": "path", "default": STATE_DIR},
@@ -197,15 +210,14 @@ def main() -> None:
     except BindError as error:
         _fail(module, error, "refused", problems=[vars(problem) for problem in error.problems])
     except ProbeFailed as error:
-        _fail(module, error, "probe", tunnels=error.tunnels)
+        _fail(module, error, "probe", **error.found)
     except TooLate as error:
         _fail(module, error, "reverted")
     except TransactionFailed as error:
         found = {"rolled_back": error.rolled_back, "not_undone": error.not_undone}
         _fail(module, f"{error}; the change is still armed", "rolled_back", **found)
     except PermissionError as error:
-        hint = "; this needs root: run it with become" if os.geteuid() != 0 else ""
-        _fail(module, f"{error}{hint}", "unavailable")
+        _fail(module, with_root(error), "unavailable")
     except (NodeError, OSError) as error:
         _fail(module, error, "unavailable")
     module.exit_json(**result)
@@ -215,12 +227,12 @@ def _done(guard: Guard, params: dict[str, Any], check: bool) -> dict[str, Any]:
     action, token = params["action"], params["token"]
     check_options(params)
     if action == "probe":
-        found: dict[str, Any] = {"changed": False}
-        found["tunnels"] = probe(guard, token, params["meshes"], params["expect"], params["timeout"])
+        looked = probe(guard, token, params["meshes"], params["expect"], params["timeout"])
+        found: dict[str, Any] = {"changed": False, **looked}
     elif action == "confirm":
         found = {"changed": guard.confirm(token, check)}
     else:
-        found = revert(guard, token, check)
+        found = revert(guard, token, check, params["why"])
     return {**found, **_state(guard)}
 
 

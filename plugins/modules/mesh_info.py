@@ -14,6 +14,8 @@ description:
   - The callback P(swarm.node.summary#callback) joins the results of all nodes of a run.
   - A node without a mesh is no failure; RV(meshes) is empty then.
   - Private and preshared keys are never read into a result.
+extends_documentation_fragment:
+  - swarm.node.looks.attributes
 author:
   - swarm.node contributors (@swarm-node)
 options:
@@ -35,20 +37,6 @@ options:
 requirements:
   - wireguard-tools
   - iproute2 4.16 or newer
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Changes nothing.
-    support: full
-  platform:
-    description: Target systems.
-    platforms: linux
-    support: full
 """
 
 EXAMPLES = r"""
@@ -77,6 +65,8 @@ meshes:
     - By name of the mesh, C(member) and C(number) of this node, its C(addresses), C(transit) (whether it
       forwards from mesh to mesh), C(routes) (how many planned routes the kernel has through its tunnels), and
       the entries below.
+    - C(withheld) are interfaces of which something was left out as too disruptive; they are described as they
+      are, which is not what was asked for.
     - C(armed) is V(null), or C(token) and C(deadline) (Unix time in s) of a change of this mesh that the node
       undoes unless it is confirmed.
     - C(tunnels) have C(interface), C(peer), C(peer_number), C(foreign) (the peer is no member), C(endpoint)
@@ -95,6 +85,7 @@ meshes:
       addresses: [10.99.0.1/32, 'fd12:3456:789a::1/128']
       transit: true
       armed: null
+      withheld: []
       routes: 3
       tunnels:
         - interface: wan-2
@@ -116,7 +107,6 @@ unreadable:
   returned: success
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +115,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.core.errors import NodeError
 from ..module_utils.core.store import RUN_DIR, STATE_DIR
 from ..module_utils.mesh.commands import execute
+from ..module_utils.mesh.hints import with_root
 from ..module_utils.mesh.info_read import read_meshes
 
 ARGUMENTS: dict[str, Any] = {
@@ -143,8 +134,7 @@ def main() -> None:
             Path(params["root"]), params["state_dir"], params["run_dir"], execute, params["mesh"]
         )
     except (NodeError, OSError) as error:
-        hint = "; this needs root: run it with become" if os.geteuid() != 0 else ""
-        module.fail_json(msg=f"{error}{hint}", failure_kind="unavailable")
+        module.fail_json(msg=with_root(error), failure_kind="unavailable")
     for problem in problems:
         module.warn(problem)
     module.exit_json(changed=False, meshes=meshes, unreadable=problems)

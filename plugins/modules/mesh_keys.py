@@ -192,7 +192,6 @@ join_request:
   returned: success
 """
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -203,6 +202,7 @@ from ..module_utils.core.errors import BindError, NodeError
 from ..module_utils.core.signals import signals_as_errors
 from ..module_utils.core.store import RUN_DIR, STATE_DIR, Store
 from ..module_utils.mesh.commands import execute
+from ..module_utils.mesh.hints import with_root
 from ..module_utils.mesh.keys_work import KeyOptions, KeyWork
 
 ARGUMENTS: dict[str, Any] = {
@@ -240,8 +240,7 @@ def main() -> None:
         problems = [vars(problem) for problem in error.problems]
         module.fail_json(msg=f"nothing was changed: {error}", problems=problems, failure_kind="refused")
     except PermissionError as error:
-        hint = "; this needs root: run it with become" if os.geteuid() != 0 else ""
-        module.fail_json(msg=f"{error}{hint}", failure_kind="unavailable")
+        module.fail_json(msg=with_root(error), failure_kind="unavailable")
     except (NodeError, OSError) as error:
         module.fail_json(msg=str(error), failure_kind="unavailable")
     module.exit_json(**result)

@@ -16,6 +16,8 @@ description:
     once, an answer is waited for one second, and no more is sent after O(timeout).
   - A target that does not answer is no failure. Many networks let no echo requests through.
   - Changes nothing.
+extends_documentation_fragment:
+  - swarm.node.looks.attributes
 author:
   - swarm.node contributors (@swarm-node)
 options:
@@ -48,20 +50,6 @@ options:
     description: Seconds after which no more requests are sent. The first round is always sent.
     type: float
     default: 15
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Changes nothing.
-    support: full
-  platform:
-    description: Target systems.
-    platforms: linux
-    support: full
 """
 
 EXAMPLES = r"""
@@ -112,12 +100,12 @@ mesh_name:
   returned: success
 """
 
-import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.core.errors import BindError, NodeError
+from ..module_utils.mesh.hints import with_root
 from ..module_utils.mesh.latency import measure, pairs
 
 ARGUMENTS: dict[str, Any] = {
@@ -147,8 +135,7 @@ def main() -> None:
         problems = [vars(problem) for problem in error.problems]
         module.fail_json(msg=f"nothing was measured: {error}", problems=problems, failure_kind="refused")
     except (NodeError, OSError) as error:
-        hint = "; this needs root: run it with become" if os.geteuid() != 0 else ""
-        module.fail_json(msg=f"{error}{hint}", failure_kind="unavailable")
+        module.fail_json(msg=with_root(error), failure_kind="unavailable")
     module.exit_json(
         changed=False, mesh_name=params["mesh"], latencies=found, pairs=pairs(params["name"], found)
     )

@@ -75,6 +75,14 @@ options:
     type: list
     elements: str
     default: []
+  receipts:
+    description:
+      - For V(finish) and V(seal). Receipts of nodes that pull, as C(swarm.node.mesh_pull) writes them, files
+        or directories of files C(*.yml). V(finish) counts a member whose receipt is for its present share as
+        O(applied); V(seal) puts in the preshared keys that the member made.
+    type: list
+    elements: str
+    default: []
   latencies:
     description:
       - For V(replan) and V(join). Measured round trips, a list of C({ends} [two members], ms) each. They are
@@ -175,6 +183,10 @@ members:
     - For each of O(members), with operation V(show) and none of them for all, C(number), C(addresses),
       C(region), C(generation), C(newest_generation), C(next_generation) (of a
       rotation), C(next_key) (never used yet), C(neighbours), C(leaving) and C(rotating).
+  type: dict
+  returned: success
+departed:
+  description: Who has left the mesh, and on which day.
   type: dict
   returned: success
 targets:

@@ -17,7 +17,8 @@ PLAYBOOKS = {"prepare", "converge", "side_effect", "cleanup"}
 
 def test_every_role_has_a_scenario_of_its_name(checkout: Path) -> None:
     roles = {path.name for path in (checkout / "roles").iterdir()}
-    assert roles == {scenario.name for scenario in SCENARIOS}
+    # Those on virtual machines are for whatever needs a kernel of its own, of any role.
+    assert roles == {scenario.name for scenario in SCENARIOS if scenario.name.split("-")[0] != "vm"}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.name)

@@ -13,11 +13,13 @@ from ..core.errors import BindError, NodeError, Problem
 from .armed import left
 from .commands import Runner, execute
 from .guard import Guard, TooLate
-from .layer import stored_shares
 from .ping import Ping, ping
 from .probe import Probe
 from .probe_checks import FAILED
+from .program import program_text
 from .share import Share
+from .stored import stored_shares
+from .undoing import revert as undo_now
 
 __all__ = ["ProbeFailed", "TooLate", "armed_info", "check_options", "make_guard", "probe", "revert"]
 
@@ -28,10 +30,10 @@ REVERT_WHY = "an operator or the controller asked for it"
 
 
 class ProbeFailed(NodeError):
-    """Tunnels do not work that have to. `tunnels`: all of them, as the module returns them."""
+    """Tunnels or members do not work that have to. `found`: all that was probed, as the module returns it."""
 
-    def __init__(self, message: str, tunnels: list[dict[str, Any]]) -> None:
-        self.tunnels = tunnels
+    def __init__(self, message: str, found: dict[str, list[dict[str, Any]]]) -> None:
+        self.found = found
         super().__init__(message)
 
 
@@ -67,8 +69,9 @@ def probe(
     timeout: float,
     runner: Runner = execute,
     pinger: Ping = ping,
-) -> list[dict[str, Any]]:
-    """What came of each tunnel. Raises ProbeFailed, BindError, NodeError.
+) -> dict[str, list[dict[str, Any]]]:
+    """tunnels: what came of each; distant: of members that are no neighbours. Raises ProbeFailed, BindError,
+    NodeError.
 
     meshes: only these; all where there are none
     """
@@ -87,16 +90,23 @@ def probe(
         pinger=pinger,
     )
     tunnels = work.run(timeout)
+    distant, said = work.witnessed(), []
     failed = [item for item in tunnels if item["state"] == FAILED]
     if failed:
         words = "; ".join(f"{item['interface']} to {item['peer']}: {_missing(item)}" for item in failed)
-        raise ProbeFailed(f"{len(failed)} of {len(tunnels)} tunnels do not work: {words}", tunnels)
-    return tunnels
+        said.append(f"{len(failed)} of {len(tunnels)} tunnels do not work: {words}")
+    lost = [item["address"] for item in distant if not item["ok"]]
+    if lost:
+        said.append(f"members answered before the change and do not now: {', '.join(lost)}")
+    found = {"tunnels": tunnels, "distant": distant}
+    if said:
+        raise ProbeFailed("; ".join(said), found)
+    return found
 
 
-def revert(guard: Guard, token: str, check: bool) -> dict[str, Any]:
+def revert(guard: Guard, token: str, check: bool, why: str = "") -> dict[str, Any]:
     """The result of the undo, in the shape of docs/results.md where there was something to undo."""
-    outcome = guard.revert(REVERT_WHY, token, check)
+    outcome = undo_now(guard, why or REVERT_WHY, token, check)
     if outcome is None:
         return {"changed": False, "undone": [], "changes": [], "unapplied": [], "notes": ["nothing is armed"]}
     result = outcome.as_result()
@@ -109,7 +119,8 @@ def revert(guard: Guard, token: str, check: bool) -> dict[str, Any]:
 
 
 def make_guard(params: Mapping[str, Any]) -> Guard:
-    return Guard(Path(params["root"]), params["state_dir"], params["run_dir"])
+    """With the program in it: an undo may have to keep what runs it."""
+    return Guard(Path(params["root"]), params["state_dir"], params["run_dir"], program=program_text)
 
 
 def _check_names(meshes: Sequence[str], shares: Mapping[str, Share]) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..core.contract import Port
-from ..core.errors import BindError, NodeError, Problem
+from ..core.errors import BindError, NodeError
 from ..core.managed_files import FILE, digest, file_change
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import STATE_DIR, Record
 from .commands import Runner, execute
+from .filter_checks import in_use, overlaps
 from .filter_port import FILTER, FilterPort, Live
 from .filter_rules import as_lines, digest_of, removal_text, rules_of, table_text
 from .filter_units import UNIT, UnitState, plan_units, unit_path
@@ -91,8 +91,8 @@ class FilterPart:
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
         """Pure. Raises BindError where a filter would cut the node off."""
         # What came to the node meanwhile must not keep an undo from going back.
-        in_use = [] if self.undoing else _in_use(self.shares, state.networks)
-        problems = [*_overlaps(self.shares), *in_use]
+        taken = [] if self.undoing else in_use(self.shares, state.networks)
+        problems = [*overlaps(self.shares), *taken]
         if problems:
             raise BindError(problems)
         plan, tables = self._units(state, record), Plan()
@@ -265,41 +265,3 @@ def _held(record: Record) -> list[str]:
         elif target.startswith(f"{HOME}/"):
             found.add(target[len(HOME) + 1 :].partition("/")[0])
     return sorted(found)
-
-
-# -- what would cut the node off
-
-
-def _overlaps(shares: Mapping[str, Share]) -> list[Problem]:
-    """Two meshes with one address: each would take the other's packets for forged ones."""
-    seen: list[tuple[str, Any]] = []
-    problems = []
-    for mesh, share in sorted(shares.items()):
-        for prefix in share.prefixes:
-            network = ipaddress.ip_network(prefix)
-            clash = [name for name, other in seen if _overlap(network, other) and name != mesh]
-            if clash:
-                allowed = f"a prefix that the mesh {clash[0]} has no address of"
-                problems.append(Problem("mesh_settings prefixes", prefix, allowed, target=mesh))
-            seen.append((mesh, network))
-    return problems
-
-
-def _in_use(shares: Mapping[str, Share], networks: tuple[tuple[str, str], ...]) -> list[Problem]:
-    """Networks of the node outside the mesh: their packets would be dropped as forged ones."""
-    problems = []
-    for mesh, share in sorted(shares.items()):
-        own = {ipaddress.ip_interface(address).ip for address in share.addresses}
-        for device, text in networks:
-            address = ipaddress.ip_interface(text)
-            if device == "lo" or device.startswith(f"{mesh}-") or address.ip in own:
-                continue
-            for prefix in share.prefixes:
-                if _overlap(address.network, ipaddress.ip_network(prefix)):
-                    allowed = f"a prefix that the node's {device} ({text}) is not in"
-                    problems.append(Problem("mesh_settings prefixes", prefix, allowed, target=mesh))
-    return problems
-
-
-def _overlap(one: Any, other: Any) -> bool:
-    return bool(one.version == other.version and one.overlaps(other))

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..core.errors import NodeError
-from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
 from .commands import Runner, must
 from .filter_rules import FAMILY, Rules, digest_of, removal_text, rules_in
-from .filter_units import UNIT, UnitPort, unit_path
 from .paths import table
+from .wall_port import WallPort
 
 FILTER = "mesh.filter"
 LIST = ("nft", "-s", "list", "table", FAMILY)
@@ -71,59 +70,31 @@ class NftTables:
         must(self.runner, ["nft", "-f", "-"], text)
 
 
-class FilterPort:
+class FilterPort(WallPort):
     """contract.Port of the filter: its files, its tables and its units."""
 
+    own = FILTER
+
     def __init__(self, root: Path, state_dir: str, runner: Runner) -> None:
-        self.files = FilePort(root, state_dir)
+        super().__init__(root, state_dir, runner)
         self.tables = NftTables(runner)
-        self.units = UnitPort(root, runner)
-        self._writes = 0
 
-    @property
-    def writes(self) -> int:
-        return self.files.writes + self.units.writes + self._writes
+    def _apply_own(self, change: Change) -> None:
+        self._load(change.data["load"])
 
-    def apply(self, change: Change) -> None:
-        """Raises NodeError, OSError."""
-        if change.key == FILTER:
-            self._load(change.data["load"])
-        elif change.key == UNIT:
-            self.units.apply(change)
-        else:
-            self.files.apply(change)
-            self._settle(change)
+    def _undo_own(self, change: Change) -> None:
+        self._load(removal_text(change.target) + change.data["before_nft"])
 
-    def undo(self, change: Change) -> None:
-        if change.key == FILTER:
-            self._load(removal_text(change.target) + change.data["before_nft"])
-        elif change.key == UNIT:
-            self.units.undo(change)
-        else:
-            self.files.undo(change)
-            self._settle(change)
-
-    def reopen(self) -> None:
-        """Everything is in its place: the units can be started. Raises NodeError."""
-        self.units.start_pending()
-
-    def readback(self, change: Change) -> Any:
-        """Raises NodeError, OSError."""
-        if change.key == FILE:
-            return self.files.readback(change)
-        if change.key == UNIT:
-            return self.units.readback(change)
+    def _live_own(self, change: Change) -> Any:
         live = self.tables.read().tables.get(change.target)
         return None if live is None else digest_of(live)
+
+    def _units_of(self, change: Change) -> Sequence[str]:
+        return tuple(change.data.get("units", ()))
 
     def _load(self, text: str) -> None:
         self._writes += 1
         self.tables.load(text)
-
-    def _settle(self, change: Change) -> None:
-        units: Sequence[str] = change.data.get("units", ())
-        if change.target in map(unit_path, units):
-            self.units.settle(units)
 
 
 def why_not(code: int, said: str) -> str:

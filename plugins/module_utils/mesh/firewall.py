@@ -20,6 +20,7 @@ from ..core.store import STATE_DIR, Record
 from .commands import Runner, execute
 from .filter_units import UNIT, UnitState, plan_units, unit_path
 from .firewall_detect import Choice, choose
+from .firewall_lost import wish_text, with_lost
 from .firewall_managers import manager_of
 from .firewall_port import FIREWALL, FirewallPort
 from .firewall_ranges import Opening, Step, opening_of
@@ -28,10 +29,9 @@ from .paths import HOME, PROGRAM
 from .share import Share, parse_share
 
 WISH = f"{HOME}/firewall.json"
-"""What was asked for last: the unit reads it."""
+"""What was asked for last, which the unit reads; and what is ours of it, for where the record is lost."""
 
 SERVICE = "swarm-node-mesh-firewall.service"
-SCHEMA = 1
 WHY = "so that the other members' tunnels get through"
 
 
@@ -105,13 +105,14 @@ class FirewallPart:
                     for found, allowed in state.choice.refusal
                 ]
             )
+        record = with_lost(record, state.wish, (SERVICE, state.unit), WISH, self.runner)
         name = state.choice.manager
         self._refuse_to_forget(name, record)
         plan = Plan(notes=list(state.choice.notes))
         for opening in self._openings() if name else ():
             self._open(plan, name, opening, state, record)
         plan.extend(self._releases(state, record))
-        plan.extend(self._wish_file(state, record))
+        plan.extend(self._wish_file(state, plan.claims))
         units = [SERVICE] if name.startswith("nft ") and self.shares else []
         text = unit_text(self.python)
         unit_plan = plan_units(units, text, {SERVICE: state.unit}, record, state.systemd, WHY)
@@ -173,6 +174,11 @@ class FirewallPart:
         if manager.absent(survey):
             plan.notes.append(f"mesh.firewall: {manager.absent(survey)}: nothing of {mesh} to take away")
             return
+        if self.wish == "auto" and mesh in self.shares and manager.asleep(survey):
+            # Whoever switches it on again must not cut the tunnels off.
+            plan.claims[f"{FIREWALL} {mesh} {name}"] = claim
+            plan.notes.append(f"mesh.firewall: {manager.asleep(survey)}")
+            return
         if manager.unusable(survey):
             plan.claims[f"{FIREWALL} {mesh} {name}"] = claim
             plan.unapplied.append(
@@ -184,9 +190,9 @@ class FirewallPart:
         step = manager.step(survey, mesh, None, _applied(claim))
         _add(plan, name, mesh, step, "", "no longer asked for")
 
-    def _wish_file(self, state: FirewallState, record: Record) -> Plan:
+    def _wish_file(self, state: FirewallState, claims: Mapping[str, Claim]) -> Plan:
         plan, name = Plan(), f"{FILE} {WISH}"
-        text = json.dumps({"schema": SCHEMA, "firewall": self.wish}) + "\n" if self.shares else None
+        text = wish_text(self.wish, claims) if self.shares else None
         change = file_change(WISH, state.wish, text, why=WHY if text else "no mesh is left")
         if change:
             change.claim = name if text else ""

@@ -68,6 +68,9 @@ class NftChain:
     def unusable(self, survey: ChainSurvey) -> str:
         return ""
 
+    def asleep(self, survey: ChainSurvey) -> str:
+        return ""
+
     def refusal(self, survey: ChainSurvey, opening: Opening) -> str:
         if survey.missing:
             return f"a firewall that works here ({survey.missing})"

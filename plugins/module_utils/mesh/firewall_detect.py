@@ -35,6 +35,16 @@ TABLES = {
 """Manager → tables (family, name) that are its own."""
 
 
+BOTH = (
+    "firewalld and ufw, both of them active",
+    "one of the two: `ufw disable`, or `systemctl disable --now firewalld` and `ufw reload` (firewalld "
+    "deletes ufw's rules when it starts); or none, where you open the ports in both",
+)
+
+ENABLED = "/etc/ufw/ufw.conf"
+"""Says whether ufw is switched on: its command takes long."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """manager: as in `Wish.manager`, "" for nobody; refusal: (what was found, what to do)"""
@@ -51,6 +61,8 @@ def choose(wish: Wish, openings: Sequence[Opening], root: Path, runner: Runner) 
     if wish.kind != "auto":
         return Choice(wish.manager)
     manager = _running(runner)
+    if manager == "firewalld" and _ufw_too(root, runner):
+        return Choice(refusal=(BOTH,))
     refusal, notes = _dropping(manager, openings, runner)
     if manager != "ufw":
         refusal += _legacy(root, runner)
@@ -95,6 +107,13 @@ def _running(runner: Runner) -> str:
     return "ufw" if status.good and "Status: active" in status.out else ""
 
 
+def _ufw_too(root: Path, runner: Runner) -> bool:
+    if "ENABLED=yes" not in (read_text(root / ENABLED.lstrip("/")) or "").split():
+        return False
+    status = runner(["ufw", "status"])
+    return status.good and "Status: active" in status.out
+
+
 def _dropping(
     manager: str, openings: Sequence[Opening], runner: Runner
 ) -> tuple[list[tuple[str, str]], list[str]]:
@@ -115,6 +134,11 @@ def _dropping(
 def _refused(blocker: Blocker, openings: Sequence[Opening]) -> tuple[str, str]:
     chain = blocker.chain
     ports = ", ".join(f"{one.first}-{one.last}" for one in openings)
+    if chain.table == "firewalld":
+        return (
+            f"the rules of firewalld, which does not answer, and which keep out UDP {ports}",
+            "a firewalld that answers (`firewall-cmd --state`): start it again; or none",
+        )
     why = "its policy is drop" if chain.policy == "drop" else "a rule of it drops or rejects them, or may"
     return (
         f"the nftables chain {blocker.place}, which keeps out UDP {ports} by IPv{blocker.version}: {why}",

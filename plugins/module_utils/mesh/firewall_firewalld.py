@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
-from typing import Optional
+from typing import Any, Optional
 
 from .commands import Runner, must
 from .firewall_ranges import (
@@ -18,35 +16,46 @@ from .firewall_ranges import (
     Range,
     Ranges,
     Step,
-    both,
     edit,
-    items,
-    merged,
+    joined,
+    live_items,
     parse_items,
-    plus,
+    step_names,
     step_ranges,
+    summed,
 )
+from .firewall_zones import Routes, Zone, by_source, parse_routes, parse_zones, zone_of, zones_of
+from .share import INTERFACE
 
-KINDS = ("runtime", "permanent")
-_RICH = re.compile(
-    r'rule family="ipv[46]" source address="([^"]+)" port port="(\d+)(?:-(\d+))?" protocol="udp" accept'
-)
-_PORT = re.compile(r"(\d+)(?:-(\d+))?/udp")
+RUNTIME, PERMANENT = KINDS = ("runtime", "permanent")
+FORWARD = "forward"
+"""How an item begins that puts a mesh's interfaces into a zone by name: `forward wan-+ public runtime`."""
+
+STRICT = "fib saddr . mark . iif oif missing"
+"""The rule of `IPv6_rpfilter=yes`, which firewalld 2 calls strict."""
 
 
 @dataclass(frozen=True)
 class FirewalldSurvey:
-    """zones: of the devices that tunnels go over; entries: (where, ports) of all zones looked at"""
+    """usual: device → its zone now, under "" the default zone; zones: kind → name → zone
+
+    entries: (where, ports) of all zones; bindings: patterns of interfaces that are in a zone
+    strict: IPv6 packets are dropped that come by another device than answers would go by
+    """
 
     program: bool = False
     running: bool = False
-    zones: tuple[str, ...] = ()
+    usual: Mapping[str, str] = field(default_factory=dict)
+    zones: Mapping[str, Mapping[str, Zone]] = field(default_factory=dict)
+    routes: Routes = field(default_factory=Routes)
     entries: tuple[tuple[str, Range], ...] = ()
     ranges: Ranges = field(default_factory=dict)
+    bindings: tuple[str, ...] = ()
+    strict: bool = False
 
 
 class Firewalld:
-    """A `firewall_managers.Manager`. Items: `51820-51867 public runtime`, or `… from ADDRESS`."""
+    """A `firewall_managers.Manager`. Items: `51820-51867 public runtime`, `… from ADDRESS`, bindings."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -60,13 +69,31 @@ class Firewalld:
             return FirewalldSurvey(True)
         # All zones in one answer: firewall-cmd takes its time. A zone that ports were opened in before has
         # them still, whatever the devices' zones are now.
-        runtime = must(self.runner, ["firewall-cmd", "--list-all-zones"])
-        permanent = must(self.runner, ["firewall-cmd", "--permanent", "--list-all-zones"])
-        entries = (*parse_zones(runtime, "runtime"), *parse_zones(permanent, "permanent"))
-        return FirewalldSurvey(True, True, self._zones(runtime), entries, _merged(entries))
+        zones = {
+            RUNTIME: parse_zones(must(self.runner, ["firewall-cmd", "--list-all-zones"])),
+            PERMANENT: parse_zones(must(self.runner, ["firewall-cmd", "--permanent", "--list-all-zones"])),
+        }
+        default = must(self.runner, ["firewall-cmd", "--get-default-zone"]).strip()
+        usual = {device: name for name, zone in zones[RUNTIME].items() for device in zone.interfaces}
+        filters = self.runner(["nft", "list", "chain", "inet", "firewalld", "filter_PREROUTING"])
+        entries = _entries(zones)
+        return FirewalldSurvey(
+            True,
+            True,
+            {**usual, "": default},
+            zones,
+            parse_routes(self._routes("-4"), self._routes("-6")),
+            entries,
+            summed(entries),
+            _bindings(zones),
+            STRICT in filters.out,
+        )
 
     def absent(self, survey: FirewalldSurvey) -> str:
         return "" if survey.program else "firewalld is not on this node"
+
+    def asleep(self, survey: FirewalldSurvey) -> str:
+        return self.unusable(survey)
 
     def unusable(self, survey: FirewalldSurvey) -> str:
         if survey.running:
@@ -79,24 +106,48 @@ class Firewalld:
         )
 
     def notes(self, survey: FirewalldSurvey, opening: Opening) -> list[str]:
-        return []
+        pattern, found = _pattern(opening.mesh), []
+        name = _tunnels_zone(survey, opening.mesh)
+        zone = survey.zones[RUNTIME].get(name, Zone())
+        move = f"`firewall-cmd [--permanent] --zone=trusted --add-interface={pattern}`"
+        if zone.closed and not by_source(survey.zones[RUNTIME], opening.prefixes):
+            found.append(
+                f"firewalld's zone {name}, to which the tunnels of {opening.mesh} belong, drops everything: "
+                f"neighbours' probes fail, and changes are taken back. {move} lets all of the mesh in"
+            )
+        if opening.transit and not zone.forward and zone.target != "ACCEPT":
+            found.append(
+                f"firewalld's zone {name}, to which the tunnels of {opening.mesh} belong, forwards nothing: "
+                f"`firewall-cmd [--permanent] --zone={name} --add-forward`"
+            )
+        if survey.strict and any(":" in prefix for prefix in opening.prefixes):
+            found.append(
+                "firewalld drops IPv6 packets that come by another tunnel than answers go by, so some of "
+                f"{opening.mesh} are lost while keys or routes are replaced: IPv6_rpfilter in "
+                "/etc/firewalld/firewalld.conf is `yes` (from firewalld 2 `strict`), and `no` (`loose`) "
+                "lets them in"
+            )
+        return found
 
     def step(
         self, survey: FirewalldSurvey, mesh: str, opening: Optional[Opening], applied: list[str]
     ) -> Step:
-        wanted: dict[str, tuple[Range, ...]] = {}
-        for zone, kind in product(survey.zones, KINDS):
-            if opening:
-                for source in opening.sources or ("",):
-                    where = f"{zone} {kind} from {source}" if source else f"{zone} {kind}"
-                    wanted[where] = ((opening.first, opening.last),)
-        return step_ranges(wanted, survey.ranges, parse_items(applied))
+        wanted = _wanted(survey, opening) if opening else {}
+        bound = [item for item in applied if _is_binding(item)]
+        ports = step_ranges(wanted, survey.ranges, parse_items(_without(applied)))
+        return joined(ports, step_names(_binding(survey, opening, bound), survey.bindings, bound))
 
     def live(self, survey: FirewalldSurvey, mesh: str, watch: list[str]) -> list[str]:
-        return items(both(parse_items(watch), survey.ranges))
+        bound = sorted(item for item in watch if item in survey.bindings)
+        return live_items(_without(watch), survey.ranges) + bound
 
     def change(self, mesh: str, add: list[str], remove: list[str]) -> None:
         """Raises NodeError."""
+        for verb, texts in (("remove", remove), ("add", add)):
+            for text in filter(_is_binding, texts):
+                _word, pattern, zone, kind = text.split()
+                must(self.runner, [*_words(zone, kind), f"--{verb}-interface={pattern}"])
+        add, remove = _without(add), _without(remove)
         entries = self.survey().entries if remove else ()
         deleted, added = edit(entries, parse_items(remove), parse_items(add))
         for verb, texts in (("remove", deleted), ("add", added)):
@@ -108,7 +159,7 @@ class Firewalld:
     def _ask(self, verb: str, item: str) -> None:
         (where, ((first, last),)), *_others = parse_items([item]).items()
         zone, kind, *source = where.split()
-        words = ["firewall-cmd", "-q", *(["--permanent"] if kind == "permanent" else []), f"--zone={zone}"]
+        words = _words(zone, kind)
         if source:
             family = "ipv6" if ":" in source[1] else "ipv4"
             rule = (
@@ -119,21 +170,8 @@ class Firewalld:
         else:
             must(self.runner, [*words, f"--{verb}-port={_ports(first, last)}/udp"])
 
-    def _zones(self, listed: str) -> tuple[str, ...]:
-        """Zones of the devices that default routes go over; the default zone where there are none."""
-        devices = {
-            route["dev"]
-            for family in ("-4", "-6")
-            for route in self._routes(family)
-            if isinstance(route, dict) and "dev" in route
-        }
-        # A device without a zone of its own is in the default zone.
-        default = must(self.runner, ["firewall-cmd", "--get-default-zone"]).strip()
-        zones = device_zones(listed)
-        return tuple(sorted({zones.get(device, default) for device in devices} or {default}))
-
-    def _routes(self, family: str) -> list[object]:
-        done = self.runner(["ip", "-j", family, "route", "show", "default"])
+    def _routes(self, family: str) -> list[Any]:
+        done = self.runner(["ip", "-j", family, "route", "show"])
         try:
             found = json.loads(done.out or "[]") if done.good else []
         except ValueError:
@@ -141,49 +179,83 @@ class Firewalld:
         return found if isinstance(found, list) else []
 
 
-def parse_zones(listed: str, kind: str) -> tuple[tuple[str, Range], ...]:
-    """UDP ports and rich rules that open them, of `firewall-cmd --list-all-zones`. Pure."""
-    found = []
-    for zone, line in _lines(listed):
-        rich = _RICH.fullmatch(line)
-        if rich:
-            found.append((f"{zone} {kind} from {rich[1]}", _range(rich[2], rich[3])))
-        elif line.startswith("ports:"):
-            matches = [_PORT.fullmatch(word) for word in line.split()[1:]]
-            found += [(f"{zone} {kind}", _range(match[1], match[2])) for match in matches if match]
-    return tuple(found)
+def _words(zone: str, kind: str) -> list[str]:
+    return ["firewall-cmd", "-q", *(["--permanent"] if kind == PERMANENT else []), f"--zone={zone}"]
 
 
-def device_zones(listed: str) -> dict[str, str]:
-    """Device → zone, of the same answer."""
-    return {
-        device: zone
-        for zone, line in _lines(listed)
-        if line.startswith("interfaces:")
-        for device in line.split()[1:]
+def _wanted(survey: FirewalldSurvey, opening: Opening) -> dict[str, tuple[Range, ...]]:
+    found: dict[str, tuple[Range, ...]] = {}
+    for kind in KINDS:
+        for source in opening.sources or ("",):
+            for zone in zones_of(opening, source, survey.routes, survey.zones[kind], survey.usual):
+                where = f"{zone} {kind} from {source}" if source else f"{zone} {kind}"
+                found[where] = ((opening.first, opening.last),)
+    return found
+
+
+def _entries(zones: Mapping[str, Mapping[str, Zone]]) -> tuple[tuple[str, Range], ...]:
+    return tuple(
+        (f"{name} {kind} from {source}" if source else f"{name} {kind}", ports)
+        for kind, found in zones.items()
+        for name, zone in found.items()
+        for source, ports in zone.entries
+    )
+
+
+def _bindings(zones: Mapping[str, Mapping[str, Zone]]) -> tuple[str, ...]:
+    return tuple(
+        f"{FORWARD} {device} {name} {kind}"
+        for kind, found in zones.items()
+        for name, zone in found.items()
+        for device in zone.interfaces
+        if device.endswith("-+")
+    )
+
+
+def _binding(survey: FirewalldSurvey, opening: Optional[Opening], ours: list[str]) -> list[str]:
+    """Of a transit member: between interfaces that no zone names firewalld forwards nothing.
+
+    They come to the zone in which they are anyhow, so that nothing else is let in than before.
+    """
+    if opening is None or not opening.transit:
+        return []
+    pattern = _pattern(opening.mesh)
+    theirs = [item for item in survey.bindings if item.split()[1] == pattern and item not in ours]
+    if theirs or by_source(survey.zones[RUNTIME], opening.prefixes):
+        return theirs
+    zone = _own_zone(survey, opening.mesh)
+    return [f"{FORWARD} {pattern} {zone} {kind}" for kind in KINDS] if zone else []
+
+
+def _own_zone(survey: FirewalldSurvey, mesh: str) -> str:
+    """The zone of the mesh's interfaces by name, or the default zone; "" where they are in several."""
+    named = {
+        zone for device, zone in survey.usual.items() if INTERFACE.fullmatch(device) and _of(device, mesh)
     }
+    if len(named) > 1:
+        return ""
+    return next(iter(named), survey.usual[""])
 
 
-def _lines(listed: str) -> Iterable[tuple[str, str]]:
-    """(zone, line of it): a zone's name stands at the margin, ` (active)` or so behind it."""
-    zone = ""
-    for line in listed.splitlines():
-        if line and not line[0].isspace():
-            zone = line.split()[0]
-        elif line.strip():
-            yield zone, line.strip()
+def _tunnels_zone(survey: FirewalldSurvey, mesh: str) -> str:
+    return zone_of(f"{mesh}-", survey.zones[RUNTIME]) or _own_zone(survey, mesh) or survey.usual[""]
+
+
+def _pattern(mesh: str) -> str:
+    return f"{mesh}-+"
+
+
+def _of(device: str, mesh: str) -> bool:
+    return device.startswith(f"{mesh}-")
+
+
+def _is_binding(item: str) -> bool:
+    return item.startswith(f"{FORWARD} ")
+
+
+def _without(items: list[str]) -> list[str]:
+    return [item for item in items if not _is_binding(item)]
 
 
 def _ports(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
-
-
-def _range(first: str, last: Optional[str]) -> Range:
-    return int(first), int(last or first)
-
-
-def _merged(entries: Iterable[tuple[str, Range]]) -> dict[str, tuple[Range, ...]]:
-    found: dict[str, tuple[Range, ...]] = {}
-    for where, ports in entries:
-        found = plus(found, {where: merged([ports])})
-    return found

@@ -27,6 +27,9 @@ class Manager(Protocol):
     def unusable(self, survey: Any) -> str:
         """Why it can be asked nothing now, though something of ours may be in it, or ""."""
 
+    def asleep(self, survey: Any) -> str:
+        """Why nothing of ours in it counts now, though it does when it is switched on again, or ""."""
+
     def refusal(self, survey: Any, opening: Opening) -> str:
         """What to write instead, where it cannot have this opening, or ""."""
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Optional
 
-from .share import Share
+from .share import Share, Tunnel
 
 Range = tuple[int, int]
 """First and last."""
@@ -21,12 +21,19 @@ Ranges = Mapping[str, tuple[Range, ...]]
 
 @dataclass(frozen=True)
 class Opening:
-    """What a mesh needs: UDP ports, and from where; no sources: from anywhere."""
+    """What a mesh needs: UDP ports, and from where; no sources: from anywhere.
+
+    peers: addresses that this node's tunnels go to; prefixes: the mesh's own
+    transit: packets from tunnel to tunnel have to get through, too
+    """
 
     mesh: str
     first: int
     last: int
     sources: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    transit: bool = False
 
     @property
     def comment(self) -> str:
@@ -45,7 +52,24 @@ def opening_of(share: Share) -> Opening:
     """Raises ValueError for an endpoint that is no address."""
     networks = {ipaddress.ip_network(text, strict=False) for text in share.endpoints}
     ordered = sorted(networks, key=lambda network: (network.version, network))
-    return Opening(share.mesh, share.ports[0], share.ports[1], tuple(plain(network) for network in ordered))
+    return Opening(
+        share.mesh,
+        share.ports[0],
+        share.ports[1],
+        tuple(plain(network) for network in ordered),
+        tuple(sorted({host for host in map(_host, share.tunnels) if host})),
+        share.prefixes,
+        share.transit,
+    )
+
+
+def _host(tunnel: Tunnel) -> str:
+    """The address that a tunnel goes to; "" for none, and for a name."""
+    host = tunnel.endpoint.rpartition(":")[0].strip("[]").partition("%")[0]
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""
 
 
 def plain(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
@@ -97,6 +121,32 @@ def step_ranges(wanted: Ranges, live: Ranges, ours: Ranges) -> Step:
     )
 
 
+def step_names(wanted: Collection[str], live: Collection[str], ours: Collection[str]) -> Step:
+    """The same for plain items, which are there or not."""
+    theirs = set(live) - set(ours)
+    mine = set(wanted) - theirs
+    return Step(
+        sorted((mine | set(ours)) & set(live)),
+        sorted(mine),
+        sorted(mine - set(live)),
+        sorted((set(ours) - mine) & set(live)),
+        sorted(mine | set(ours)),
+        sorted(set(wanted) & theirs),
+    )
+
+
+def joined(one: Step, other: Step) -> Step:
+    """Two steps of one manager as one."""
+    return Step(
+        one.before + other.before,
+        one.after + other.after,
+        one.add + other.add,
+        one.remove + other.remove,
+        one.watch + other.watch,
+        (one.foreign or []) + (other.foreign or []),
+    )
+
+
 def edit(entries: Iterable[tuple[str, Range]], remove: Ranges, add: Ranges) -> tuple[list[str], list[str]]:
     """(entries to delete, entries to add) so that a list of entries loses `remove` and has `add`.
 
@@ -141,6 +191,19 @@ def minus(one: Ranges, other: Ranges) -> dict[str, tuple[Range, ...]]:
 
 def both(one: Ranges, other: Ranges) -> dict[str, tuple[Range, ...]]:
     return minus(one, minus(one, other))
+
+
+def summed(entries: Iterable[tuple[str, Range]]) -> dict[str, tuple[Range, ...]]:
+    """Ranges of a list of entries, (where, ports) each."""
+    found: dict[str, tuple[Range, ...]] = {}
+    for where, ports in entries:
+        found = plus(found, {where: (ports,)})
+    return found
+
+
+def live_items(watch: Iterable[str], live: Ranges) -> list[str]:
+    """Which of these items are there, for managers without comments."""
+    return items(both(parse_items(watch), live))
 
 
 def items(ranges: Ranges) -> list[str]:

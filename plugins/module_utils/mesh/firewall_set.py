@@ -12,19 +12,7 @@ from typing import Any, Optional
 from .commands import Runner, must
 from .firewall_chain import parsed
 from .firewall_match import plain_element
-from .firewall_ranges import (
-    Opening,
-    Range,
-    Ranges,
-    Step,
-    both,
-    edit,
-    items,
-    merged,
-    parse_items,
-    plus,
-    step_ranges,
-)
+from .firewall_ranges import Opening, Range, Ranges, Step, edit, live_items, parse_items, step_ranges, summed
 
 PORT, PROTOCOL = "inet_service", "inet_proto"
 ADDRESSES = {"ipv4_addr": 4, "ipv6_addr": 6}
@@ -75,10 +63,7 @@ class NftSet:
         entries = tuple(
             entry for value in body.get("elem", ()) for entry in _entry(plain_element(value), types)
         )
-        ranges: dict[str, tuple[Range, ...]] = {}
-        for where, ports in entries:
-            ranges = plus(ranges, {where: merged([ports])})
-        return SetSurvey("", names, types, "interval" in _flags(body), entries, ranges)
+        return SetSurvey("", names, types, "interval" in _flags(body), entries, summed(entries))
 
     @property
     def _place(self) -> str:
@@ -88,6 +73,9 @@ class NftSet:
         return "" if survey.types else f"there is no set {self._place}"
 
     def unusable(self, survey: SetSurvey) -> str:
+        return ""
+
+    def asleep(self, survey: SetSurvey) -> str:
         return ""
 
     def refusal(self, survey: SetSurvey, opening: Opening) -> str:
@@ -130,7 +118,7 @@ class NftSet:
         return step_ranges(wanted, survey.ranges, parse_items(applied))
 
     def live(self, survey: SetSurvey, mesh: str, watch: list[str]) -> list[str]:
-        return items(both(parse_items(watch), survey.ranges))
+        return live_items(watch, survey.ranges)
 
     def change(self, mesh: str, add: list[str], remove: list[str]) -> None:
         """One transaction. Raises NodeError."""

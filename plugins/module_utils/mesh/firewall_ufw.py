@@ -9,11 +9,15 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
+from ..core.errors import NodeError
 from .commands import Runner, must
 from .firewall_ranges import Opening, Step, comment_of, step_marked
 
-_ADDED = re.compile(r"ufw ([a-z]+) (.*?)(?: comment '([^']*)')?")
+_ADDED = re.compile(r"ufw ((?:route )?[a-z]+) (.*?)(?: comment '([^']*)')?")
 """A line of `ufw show added`."""
+
+ALLOWS = {"allow": "", "route allow": "route "}
+"""Action of a rule → how its item begins."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class UfwSurvey:
 
 
 class Ufw:
-    """A `firewall_managers.Manager`. Items: a rule as `ufw show added` has it, without its comment."""
+    """A `firewall_managers.Manager`. Items: rules as `ufw show added` has them, without `allow`."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -47,6 +51,11 @@ class Ufw:
     def unusable(self, survey: UfwSurvey) -> str:
         return ""
 
+    def asleep(self, survey: UfwSurvey) -> str:
+        if survey.active:
+            return ""
+        return "ufw is not active: what was opened in it is there when it is switched on again"
+
     def refusal(self, survey: UfwSurvey, opening: Opening) -> str:
         if survey.active:
             return ""
@@ -59,20 +68,38 @@ class Ufw:
         ours = self.live(survey, mesh, [])
         comment = comment_of(mesh)
         # The same rule of somebody else: ufw would only give it our comment.
-        theirs = {rule for action, rule, said in survey.rules if action == "allow" and said != comment}
+        theirs = {
+            f"{ALLOWS[action]}{rule}"
+            for action, rule, said in survey.rules
+            if action in ALLOWS and said != comment
+        }
         wanted = _rules(opening) if opening else []
         return step_marked([rule for rule in wanted if rule not in theirs], ours)
 
     def live(self, survey: UfwSurvey, mesh: str, watch: list[str]) -> list[str]:
         comment = comment_of(mesh)
-        return sorted({rule for action, rule, said in survey.rules if action == "allow" and said == comment})
+        return sorted(
+            {
+                f"{ALLOWS[action]}{rule}"
+                for action, rule, said in survey.rules
+                if action in ALLOWS and said == comment
+            }
+        )
 
     def change(self, mesh: str, add: list[str], remove: list[str]) -> None:
         """The new before the old goes. Raises NodeError."""
         for rule in add:
-            must(self.runner, ["ufw", "allow", *rule.split(), "comment", comment_of(mesh)])
+            self._ask([*_route(rule), *_allow(rule), "comment", comment_of(mesh)])
         for rule in remove:
-            must(self.runner, ["ufw", "delete", "allow", *rule.split()])
+            self._ask([*_route(rule), "delete", *_allow(rule)])
+
+    def _ask(self, words: list[str]) -> None:
+        try:
+            must(self.runner, ["ufw", *words])
+        except NodeError as error:
+            # firewalld, when it starts, deletes ufw's chains, and ufw does not say so.
+            hint = "; is its ruleset loaded? `ufw reload` loads it" if "problem running" in str(error) else ""
+            raise NodeError(f"{error}{hint}") from error
 
 
 def parse_added(text: str) -> tuple[tuple[str, str, str], ...]:
@@ -83,6 +110,16 @@ def parse_added(text: str) -> tuple[tuple[str, str, str], ...]:
 
 def _rules(opening: Opening) -> list[str]:
     ports = f"{opening.first}:{opening.last}"
+    # ufw forwards nothing by itself, but echo requests.
+    routed = [f"route from {one} to {one}" for one in opening.prefixes if opening.transit]
     if not opening.sources:
-        return [f"{ports}/udp"]
-    return [f"from {source} to any port {ports} proto udp" for source in opening.sources]
+        return [f"{ports}/udp", *routed]
+    return [*(f"from {source} to any port {ports} proto udp" for source in opening.sources), *routed]
+
+
+def _route(item: str) -> list[str]:
+    return ["route"] if item.startswith("route ") else []
+
+
+def _allow(item: str) -> list[str]:
+    return ["allow", *item.removeprefix("route ").split()]

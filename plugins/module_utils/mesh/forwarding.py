@@ -16,10 +16,10 @@ from ..core.managed_files import file_change
 from ..core.marking import is_untouched
 from ..core.model import Change, Claim, Plan
 from ..core.store import Record
-from .render import sysctl_dropin
+from .render import parse_dropin, sysctl_dropin
 from .share import INTERFACE, Share
 from .state import MeshState, is_v6
-from .tunnel import FORWARDING, sysctl_change, sysctl_path
+from .sysctls import FORWARDING, sysctl_change, sysctl_path
 
 ALL = "net/ipv6/conf/all/forwarding"
 DROPIN = "/etc/sysctl.d/90-swarm-node-mesh.conf"
@@ -31,6 +31,7 @@ def plan_forwarding(
     shares: Mapping[str, Share], state: MeshState, record: Record
 ) -> tuple[Plan, list[Change]]:
     """The changes that switch it on, with all claims; and those that give it back, which come last."""
+    record = _with_lost(record, state)
     plan = Plan()
     forwards = any(share.transit and any(map(is_v6, share.addresses)) for share in shares.values())
     wanted = state.ipv6 and forwards
@@ -44,7 +45,8 @@ def plan_forwarding(
             change.claim = name
             change.data["others"] = _individual(state) if path == ALL else {}
             plan.changes.append(change)
-    dropin = _dropin(values, state)
+    before = {path: str(plan.claims[_claim_name(path)].first_seen or "") for path in values}
+    dropin = _dropin(values, before, state)
     if dropin and wanted:
         plan.changes.append(dropin)
     back = _given_back(values, state, record)
@@ -65,6 +67,15 @@ def _wanted_values(state: MeshState, record: Record) -> dict[str, str]:
                 found[path] = "2"
     found[ALL] = "1"
     return found
+
+
+def _with_lost(record: Record, state: MeshState) -> Record:
+    """The record, where it was lost, with what our drop-in says of the values before."""
+    text = state.files.get(DROPIN)
+    if text is None or not is_untouched(text) or any(n.startswith(f"{FORWARDING} ") for n in record.claims):
+        return record
+    found = {_claim_name(path): Claim(*values) for path, values in parse_dropin(text).items()}
+    return Record(record.owner, {**found, **record.claims}, record.damaged)
 
 
 def _takes_ra(path: str, live: str, state: MeshState) -> bool:
@@ -102,13 +113,13 @@ def _individual(state: MeshState) -> dict[str, str]:
     }
 
 
-def _dropin(values: dict[str, str], state: MeshState) -> Optional[Change]:
+def _dropin(values: dict[str, str], before: Mapping[str, str], state: MeshState) -> Optional[Change]:
     live = state.files.get(DROPIN)
     edited = live is not None and not is_untouched(live)
     return file_change(
         DROPIN,
         live,
-        sysctl_dropin(values) if values else None,
+        sysctl_dropin(values, before) if values else None,
         edited,
         "so that forwarding survives a reboot" if values else "no longer asked for",
     )

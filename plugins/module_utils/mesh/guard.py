@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..core import files
-from ..core.contract import Outcome
 from ..core.errors import BindError, NodeError
 from ..core.model import Change
 from ..core.store import Store
@@ -29,7 +28,8 @@ from .commands import Runner, execute
 from .firewall import WISH
 from .guard_unit import GuardUnit
 from .paths import STATE
-from .units import ARMED, ARMING
+from .probe import quick_look
+from .units import ARMED, ARMING, Program, no_program
 
 KEY = "mesh.guard"
 REVERTED = "reverted.json"
@@ -45,6 +45,8 @@ class Guard:
     """What a module, the layer and the program do with the guard.
 
     look: what answers now, as `probe.quick_look` says it; quick, for it is asked before each change
+    program: makes the text of the program that the guard runs; needed where a change is armed
+    witnesses: mesh → addresses that are tried before a change is armed, besides those that the share tells
     """
 
     def __init__(
@@ -55,14 +57,18 @@ class Guard:
         runner: Runner = execute,
         look: Optional[Callable[[], Sequence[str]]] = None,
         clock: Optional[Callable[[], Clock]] = None,
+        program: Program = no_program,
+        witnesses: Optional[Mapping[str, Sequence[str]]] = None,
     ) -> None:
         self.root = root
         self.state_dir = state_dir
         self.run_dir = run_dir
         self.runner = runner
-        self.unit = GuardUnit(root, state_dir, run_dir, runner)
+        self.program = program
+        self.unit = GuardUnit(root, state_dir, run_dir, runner, program)
         self.clock = clock or (lambda: read_clock(root))
         self._look = look
+        self._witnesses = witnesses
         self._writes = 0
 
     @property
@@ -177,22 +183,14 @@ class Guard:
             self._tidy()
             return found
 
-    def revert(self, why: str, token: str = "", check: bool = False) -> Optional[Outcome]:
-        """Undoes now what is armed, None where nothing is. Raises as `undoing.undo`, BindError."""
-        from .undoing import undo
+    def still_armed(self) -> Optional[Armed]:
+        """What is armed once no other run is at work; where nothing is, the guard goes.
 
-        armed = self.armed()
-        if armed is None:
-            if not check:
-                with self.store().lock(LOCK_WAIT):
-                    self._tidy()
-            return None
-        if token and armed.token != token:
-            raise BindError([armed.refusal(token)])
-        outcome = undo(self, armed, why, LOCK_WAIT, check)
-        if outcome is not None and not check:
-            self.unit.stop()
-        return outcome
+        Raises LockTimeout, NodeError, OSError.
+        """
+        with self.store().lock(LOCK_WAIT):
+            self._tidy()
+            return self.armed()
 
     # -- for the program
 
@@ -276,9 +274,7 @@ class Guard:
     def _what_works(self) -> Sequence[str]:
         if self._look is not None:
             return self._look()
-        from .probe import quick_look
-
-        return quick_look(self.root, self.runner)
+        return quick_look(self.root, self.runner, witnesses=self._witnesses)
 
     def _confirmable(self, token: str) -> bool:
         armed = self.armed()

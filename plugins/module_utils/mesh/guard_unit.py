@@ -14,7 +14,7 @@ from ..core.interpreter import interpreter
 from ..core.marking import marked
 from .commands import Runner, must
 from .paths import GUARD, PROGRAM
-from .units import SYSTEMD, guard_service, link_path, program_text, unit_path
+from .units import SYSTEMD, Program, guard_service, link_path, no_program, unit_path
 
 START_TIMEOUT = 90.0
 """Seconds for systemctl start: more than the unit's own limit."""
@@ -23,11 +23,14 @@ START_TIMEOUT = 90.0
 class GuardUnit:
     """Works below `root`; systemd is asked by `runner`."""
 
-    def __init__(self, root: Path, state_dir: str, run_dir: str, runner: Runner) -> None:
+    def __init__(
+        self, root: Path, state_dir: str, run_dir: str, runner: Runner, program: Program = no_program
+    ) -> None:
         self.root = root
         self.state_dir = state_dir
         self.run_dir = run_dir
         self.runner = runner
+        self.program = program
         self.writes = 0
 
     # -- how it is
@@ -61,7 +64,7 @@ class GuardUnit:
             link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             link.symlink_to(unit_path(GUARD))
             self.writes += 1
-        self._write(PROGRAM, program_text(), 0o755)
+        self._write(PROGRAM, self.program(), 0o755)
         text = guard_service(interpreter(), self.state_dir, self.run_dir)
         self._write(unit_path(GUARD), marked(text), 0o644)
 

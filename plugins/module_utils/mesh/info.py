@@ -52,6 +52,7 @@ def describe(
         "addresses": list(share.addresses),
         "transit": share.transit,
         "armed": dict(armed) if armed else None,
+        "withheld": list(share.withheld),
         "tunnels": [
             _tunnel(tunnel, devices.get(tunnel.interface), links.get(tunnel.interface), now, key_created)
             for tunnel in share.tunnels

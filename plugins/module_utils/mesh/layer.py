@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
@@ -23,11 +23,10 @@ from .part import GuardPart, TunnelsPart
 from .paths import conf_path, share_path
 from .plan import is_live, keep_secrets
 from .program_part import ProgramPart
-from .read import stored_shares
 from .render import is_ours
 from .share import Share
-
-__all__ = ["NAME", "MeshLayer", "MeshOptions", "stored_shares"]
+from .stored import stored_shares
+from .units import Program, no_program
 
 NAME = "mesh"
 
@@ -44,6 +43,9 @@ class MeshOptions:
     tools_pending: programs that are missing are installed later in this run, so check mode goes on
     required: keys without which the host fails; origin: where the firewall's wish came from
     undoing: the guard goes back to what was before
+    max_disruption: what the run may disturb: the rest of a share is not kept as applied
+    witnesses: mesh → addresses of members that are no neighbours, tried before a change is armed
+    program: makes the text of the program that the guard runs: whoever has it composes both
     """
 
     shares: Mapping[str, Share]
@@ -62,6 +64,9 @@ class MeshOptions:
     required: tuple[str, ...] = ()
     origin: str = ""
     undoing: bool = False
+    max_disruption: str = "reboot"
+    program: Program = no_program
+    witnesses: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class MeshLayer(Composite):
@@ -70,7 +75,14 @@ class MeshLayer(Composite):
     def __init__(self, options: MeshOptions) -> None:
         self.options = options
         self.shares: Mapping[str, Share] = {} if options.absent else dict(sorted(options.shares.items()))
-        self.guard = Guard(options.root, options.state_dir, options.run_dir, options.runner)
+        self.guard = Guard(
+            options.root,
+            options.state_dir,
+            options.run_dir,
+            options.runner,
+            program=options.program,
+            witnesses=options.witnesses,
+        )
         self.tunnels = TunnelsPart(
             self.shares,
             options.root,
@@ -83,8 +95,11 @@ class MeshLayer(Composite):
             options.now,
             options.required,
             options.undoing,
+            options.max_disruption,
         )
-        self.program = ProgramPart(self.shares, options.root, options.state_dir, options.runner)
+        self.program = ProgramPart(
+            self.shares, options.root, options.state_dir, options.runner, options.program
+        )
         parts: list[Part] = [*self._walls(), self.tunnels, self.program, GuardPart(self.guard)]
         super().__init__(NAME, parts, lambda: "")
 
@@ -103,6 +118,9 @@ class MeshLayer(Composite):
                 for mesh in self._lost()
             ]
             keep_secrets(plan, record)
+        known = bool(record.claims) or record.damaged
+        if not known and plan.claims and self.tunnels.last and self.tunnels.last.stored:
+            _say_lost(plan, record)
         return plan
 
     def describe(self) -> dict[str, Any]:
@@ -166,6 +184,14 @@ class MeshLayer(Composite):
 
     def _settings(self) -> dict[str, Any]:
         return {"owner": self.options.owner, "firewall": self.options.firewall}
+
+
+def _say_lost(plan: Plan, record: Record) -> None:
+    """There are shares of ours, and nothing says what this owner holds."""
+    why = f"the owner record of {record.owner!r} was lost: what is ours was found again by its marks"
+    plan.notes.append(why)
+    if not plan.changes:
+        plan.changes.append(Change("record", None, "written again", undo="none", why=why))
 
 
 def _walls_last(plan: Plan) -> None:

@@ -62,8 +62,10 @@ class TunnelsPart:
         now: Optional[float] = None,
         required: tuple[str, ...] = (),
         undoing: bool = False,
+        max_disruption: str = "reboot",
     ) -> None:
         self.undoing = undoing
+        self.max_disruption = max_disruption
         self.shares = shares
         self.absent = absent
         self.check = check
@@ -105,6 +107,7 @@ class TunnelsPart:
             required=self.required,
             pending=self.check and self.pending,
             undoing=self.undoing,
+            max_disruption=self.max_disruption,
         )
         return plan_mesh(wish, state, record)
 

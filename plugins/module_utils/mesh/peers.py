@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hmac
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.model import Change
+from .peer_plan import OTHER_PSK, canonical, describe
 from .refresh import has_name, meanings
 from .render import Written
-from .tunnel import canonical, describe
-from .wg import Device
+from .wg import Device, Peer
 
 NO_PSK = "/dev/null"
 """wg takes an empty file for no preshared key; leaving the word out would leave the key in."""
@@ -41,15 +42,20 @@ def undo_words(change: Change, devices: Mapping[str, Device]) -> list[str]:
         if key not in before:
             words += ["peer", key, "remove"]
     for key, peer in before.items():
-        psk = f"{change.data['psk_dir']}/{peer['psk']}.key" if peer["psk"] not in ("", "unknown") else ""
+        named = peer["psk"] not in ("", "unknown", OTHER_PSK)
+        psk = f"{change.data['psk_dir']}/{peer['psk']}.key" if named else ""
+        if peer["psk"] == OTHER_PSK:
+            psk = change.data["psk"]  # What it was nobody knows: ours stays.
         same = key in live and bool(live[key]["psk"]) == bool(peer["psk"]) and not _psk_moved(change, peer)
         known = {**live.get(key, {}), "psk": peer["psk"]} if same else {**live.get(key, {}), "psk": None}
         words += _set(peer, known if key in live else {}, psk)
     return words
 
 
-def live_peer(change: Change, device: Device) -> Any:
+def live_peer(change: Change, device: Device, marks: Callable[[str], str] = lambda path: "") -> Any:
     """In the form of `before` or `after`, whichever it is.
+
+    marks: path of a preshared key → `wg.mark_of` what it holds, "" where that is not known
 
     A peer may have called from another address since: its endpoint counts only where nothing else differs.
     One that is a name is what the name means now.
@@ -59,7 +65,10 @@ def live_peer(change: Change, device: Device) -> Any:
     for exact in (True, False):
         for side, peers in sides:
             wanted = {peer["public_key"]: peer for peer in peers}
-            if set(wanted) == set(now) and all(_alike(now[k], wanted[k], exact) for k in wanted):
+            if set(wanted) == set(now) and all(
+                _alike(now[k], wanted[k], exact) and _same_psk(change, device.peers[k], wanted[k], marks)
+                for k in wanted
+            ):
                 return getattr(change, side)
     return sorted(now.values(), key=lambda peer: str(peer["public_key"]))
 
@@ -74,6 +83,16 @@ def _alike(live: Mapping[str, Any], wanted: Mapping[str, Any], exact: bool) -> b
             return live["endpoint"] in meanings(wanted["endpoint"])
         return canonical(live["endpoint"]) == canonical(wanted["endpoint"])
     return bool(live["endpoint"]) or not wanted["endpoint"] or has_name(wanted["endpoint"])
+
+
+def _same_psk(change: Change, peer: Peer, wanted: Mapping[str, Any], marks: Callable[[str], str]) -> bool:
+    """As far as it is known: whether there is one is compared elsewhere."""
+    if wanted["psk"] in ("", "unknown") or not peer.psk_mark:
+        return True
+    ours = wanted["psk"] != OTHER_PSK
+    path = f"{change.data['psk_dir']}/{wanted['psk']}.key" if ours else change.data["psk"]
+    mark = marks(path)
+    return not mark or hmac.compare_digest(mark, peer.psk_mark) == ours
 
 
 def _set(peer: Mapping[str, Any], live: Mapping[str, Any], psk: str) -> list[str]:

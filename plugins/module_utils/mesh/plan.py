@@ -27,6 +27,7 @@ from .routing import plan_aggregates, plan_routes, routes_files
 from .share import Share
 from .state import MeshState, is_v6, wanted_addresses, wanted_routes
 from .tunnel import ADDRESS, PSK, TUNNEL, UP, plan_tunnel
+from .withheld import in_effect, too_much
 
 LIVE = (
     "mesh.tunnel",
@@ -51,6 +52,7 @@ class Wish:
     now: the controller's Unix time; required: keys without which the host fails
     pending: programs are missing that are installed later in this run (check mode)
     undoing: the guard goes back to what was before
+    max_disruption: what disturbs more is taken out of the plan later
     """
 
     shares: Mapping[str, Share]
@@ -60,6 +62,7 @@ class Wish:
     required: tuple[str, ...] = ()
     pending: bool = False
     undoing: bool = False
+    max_disruption: str = "reboot"
 
 
 def plan_mesh(wish: Wish, state: MeshState, record: Record) -> Plan:
@@ -168,10 +171,17 @@ def _shares_and_rests(
     changes = []
     for mesh, share in wish.shares.items():
         path = share_path(mesh)
-        change = file_change(path, state.files.get(path), share_text(share), why="what was asked for last")
+        of_mesh = [c for c in planned if c.target.startswith(f"{mesh}-")]
+        kept = in_effect(share, state.stored.get(mesh), too_much(of_mesh, wish.max_disruption))
+        why = (
+            "what was asked for last, but for what is left out"
+            if kept.withheld
+            else "what was asked for last"
+        )
+        change = file_change(path, state.files.get(path), share_text(kept), why=why)
         if change:
             change.data["mode"] = 0o600
-            mine = [c for c in planned if c.disruption != "none" and c.target.startswith(f"{mesh}-")]
+            mine = [c for c in of_mesh if c.disruption != "none" and c.target not in kept.withheld]
             change.relies_on = tuple(c.name for c in mine)
             changes.append(change)
     for mesh in sorted(_known_meshes(state) - set(wish.shares)):
@@ -202,8 +212,7 @@ def keep_secrets(plan: Plan, record: Record) -> None:
     """Takes the removal of keys out of a plan: a later run does it, as their claims stay."""
     for change in [one for one in plan.changes if "secret" in one.data]:
         plan.take_out(change)
-        if change.claim in record.claims:
-            plan.claims[change.claim] = record.claims[change.claim]
+        plan.claims[change.claim] = record.claims.get(change.claim) or Claim(None, change.before)
 
 
 def _say(plan: Plan, wish: Wish, state: MeshState) -> None:

@@ -14,17 +14,21 @@ from ..core import files
 from ..core.errors import NodeError
 from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
+from . import keys_file
 from .commands import Runner, must
 from .kernel import Kernel
 from .keys import KeyStore
 from .paths import HOME, mesh_dir
+from .peer_plan import PEER
 from .peers import live_peer, peer_words, resolved, undo_words
 from .psk import PskStore
 from .routing import ROUTES, deletion, live_value
 from .share import Psk
 from .state import inside
-from .tunnel import ADDRESS, DOWN, FORWARDING, KEY, MTU, PEER, PORT, PSK, TUNNEL, UNIT, UP
+from .sysctls import FORWARDING
+from .tunnel import ADDRESS, DOWN, KEY, MTU, PORT, PSK, TUNNEL, UNIT, UP
 from .units_port import TunnelUnits
+from .wg import mark_of
 
 
 class MeshPort:
@@ -210,9 +214,15 @@ class MeshPort:
         if change.key == KEY:
             public: Mapping[str, str] = change.data["public"]
             return next((int(n) for n, key in public.items() if key == device.public_key), None)
-        return live_peer(change, device)
+        return live_peer(change, device, self._psk_mark)
 
     # -- inside
+
+    def _psk_mark(self, path: str) -> str:
+        try:
+            return mark_of(keys_file.read(self._at(path)))
+        except NodeError:
+            return ""
 
     def _at(self, path: str) -> Path:
         return self.root / path.lstrip("/")

@@ -12,13 +12,18 @@ from typing import Any, Optional
 
 from ..core.errors import NodeError
 from .commands import Runner
+from .distant import address_of, sample, still_there
 from .ping import Ping, Target, ping
 from .probe_checks import PENDING, Check, Seen, check_expected, checks_of, is_fresh, required, verdict
 from .share import Share, Tunnel
+from .stored import stored_shares
 from .wg import DUMP, Device, parse_dump
 
 QUICK = 0.45
 """Seconds of the look before a change is armed: every change waits for it."""
+
+FAR = 1.0
+"""The same where members that are no neighbours are tried, too: their answers take longer."""
 
 ROUND = 1.0
 """Seconds that an echo request may take."""
@@ -56,11 +61,15 @@ class Probe:
         self.sleep = sleep
         self.tunnels = [(share, tunnel) for share in shares.values() for tunnel in share.tunnels]
         self.seen = {tunnel.interface: Seen(set()) for _share, tunnel in self.tunnels}
+        self.distant: list[Target] = still_there(worked, shares)
+        """Members that are no neighbours; what answered before the change has to."""
+        self.far: dict[str, float] = {}
+        """Name of such a target → round trip in s, of those that have answered."""
 
     def run(self, timeout: float) -> list[dict[str, Any]]:
         """What came of each tunnel; ends as soon as all that have to work do. Raises NodeError."""
         began = time.monotonic()
-        while self.tunnels:
+        while self.tunnels or self.distant:
             start = time.monotonic()
             self.look(max(0.05, min(ROUND, began + timeout - start)))
             passed = time.monotonic() - began
@@ -68,7 +77,8 @@ class Probe:
             waiting = any(item["state"] == PENDING for item in found)
             if passed >= timeout:
                 break
-            if all(item["ok"] for item in found) and (not waiting or passed >= PATIENCE):
+            good = all(item["ok"] for item in found) and not self.missing()
+            if good and (not waiting or passed >= PATIENCE):
                 break
             self.sleep(max(0.0, GAP - (time.monotonic() - start)))
         return self.verdicts()
@@ -81,7 +91,9 @@ class Probe:
             if check.target is not None and (check.kind == "link" or check.name not in seen.passed):
                 targets.append(check.target)
                 seen.sent += check.kind == "link"
+        targets += [target for target in self.distant if target.name not in self.far]
         answers = self.pinger(targets, timeout)
+        self.far.update({one.name: answers[one.name] for one in self.distant if one.name in answers})
         devices = self._devices()
         now = time.time()
         for check in self._checks():
@@ -98,7 +110,21 @@ class Probe:
 
     def passed(self) -> list[str]:
         """Names of all checks that passed."""
-        return sorted(name for seen in self.seen.values() for name in seen.passed)
+        return sorted([*self.far, *(name for seen in self.seen.values() for name in seen.passed)])
+
+    def missing(self) -> list[Target]:
+        """Members that are no neighbours, and do not answer any more."""
+        return [target for target in self.distant if target.name not in self.far]
+
+    def witnessed(self) -> list[dict[str, Any]]:
+        """What came of members that are no neighbours, as the module mesh_confirm returns it."""
+        found = []
+        for target in self.distant:
+            rtt = self.far.get(target.name)
+            mesh, address = address_of(target)
+            ms = None if rtt is None else round(rtt * 1000, 2)
+            found.append({"mesh": mesh, "address": address, "rtt_ms": ms, "ok": rtt is not None})
+        return found
 
     # -- inside
 
@@ -130,20 +156,23 @@ class Probe:
         return parse_dump(done.out) if done.good else {}
 
 
-def quick_look(root: Path, runner: Runner, pinger: Ping = ping) -> list[str]:
-    """Names of the checks that pass right now, within about half a second.
+def quick_look(
+    root: Path, runner: Runner, pinger: Ping = ping, witnesses: Optional[Mapping[str, Sequence[str]]] = None
+) -> list[str]:
+    """Names of the checks that pass right now, within about half a second, or one where there are members
+    that are no neighbours.
+
+    witnesses: mesh → addresses of such members that the controller asks for
 
     Where this process may not send echo requests only handshakes count: no change fails for that.
     """
-    # Here and not above, for the layer imports the guard, which imports this.
-    from .layer import stored_shares
-
     shares = stored_shares(root)
     if not any(share.tunnels for share in shares.values()):
         return []
     probe = Probe(shares, runner, pinger=pinger)
+    probe.distant = sample(shares, witnesses or {})
     try:
-        probe.look(QUICK)
+        probe.look(FAR if probe.distant else QUICK)
     except NodeError:
         probe.pinger = lambda targets, timeout: {}
         probe.look(0.0)

@@ -13,20 +13,37 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..core.bundle import PACKAGE, bundle
 from ..core.errors import Interrupted, LockTimeout, NodeError
 from ..core.notify import NOTICE, WARNING, put, say, tell_status
 from ..core.signals import signals_as_errors
 from .commands import execute
+from .firewall import reinsert
 from .guard import Guard
-from .layer import stored_shares
 from .options import parse
 from .refresh import find_moved, set_live
+from .stored import stored_shares
 from .units import STOPPED
 from .watch import Watch
 
 BUSY = 4
 REFRESH_LOCK_WAIT = 5.0
 """Seconds: the next look is soon."""
+
+MAIN = f'''\
+"""swarm.node's program for the mesh on the node: undoes what nobody confirms, looks up names of endpoints."""
+
+import sys
+
+from {PACKAGE}.mesh.program import main
+
+sys.exit(main(sys.argv[1:]))
+'''
+
+
+def program_text() -> str:
+    """The text of PROGRAM: this file and what it needs, whatever the collection is called where this runs."""
+    return bundle(MAIN, [".".join(__name__.split(".")[-2:])])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,8 +83,6 @@ def _refresh(options: Namespace) -> int:
 
 
 def _firewall(options: Namespace) -> int:
-    from .firewall import reinsert
-
     reinsert(Path(options.root), execute)
     return 0
 
@@ -94,4 +109,4 @@ def _status(options: Namespace) -> int:
 
 
 def _guard_of(options: Namespace) -> Guard:
-    return Guard(Path(options.root), options.state_dir, options.run_dir)
+    return Guard(Path(options.root), options.state_dir, options.run_dir, program=program_text)

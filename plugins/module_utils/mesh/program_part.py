@@ -20,7 +20,7 @@ from .paths import PROGRAM
 from .refresh import has_name
 from .share import Share
 from .tunnel import UNIT
-from .units import REFRESH, REFRESH_TIMER, link_path, texts, unit_path
+from .units import REFRESH, REFRESH_TIMER, Program, link_path, texts, unit_path
 
 PATHS = (PROGRAM, unit_path(REFRESH), unit_path(REFRESH_TIMER))
 UP, DOWN = "up", None
@@ -105,8 +105,11 @@ class ProgramPort:
 class ProgramPart:
     """A `composite.Part` that plans nothing by itself: `add_to` does, once the whole plan is known."""
 
-    def __init__(self, shares: Mapping[str, Share], root: Path, state_dir: str, runner: Runner) -> None:
+    def __init__(
+        self, shares: Mapping[str, Share], root: Path, state_dir: str, runner: Runner, program: Program
+    ) -> None:
         self.shares = shares
+        self.program = program
         self.root = root
         self._port = ProgramPort(root, state_dir, runner)
         self.port: Port = self._port
@@ -142,7 +145,7 @@ class ProgramPart:
         names = self.needs_names and self.state.systemd and not self.state.masked
         if self.needs_names and not names:
             plan.unapplied.append(self._not_looked_up())
-        wanted = texts(names, armed, program=names or firewall)
+        wanted = texts(self.program, names, armed, program=names or firewall)
         first: list[Change] = []
         last: list[Change] = []
         for path, text in wanted.items():

@@ -16,6 +16,7 @@ from .keys import KeyStore
 from .keys import mistakes as mistakes_in_key
 from .paths import psk_path
 from .share import KEY, PSK_NAME, Psk
+from .wg import mark_of
 
 NAME = PSK_NAME
 
@@ -84,6 +85,18 @@ class PskStore:
             return True
         secret = psk_seal.encoded(self.open_sealed(mesh, psk, generation))
         return keys_file.read(self.path(mesh, psk.name)) == secret
+
+    def mark(self, mesh: str, psk: Psk, generation: int = 0) -> str:
+        """Of what the tunnel is to have, to compare with the live key: "" where that is not known.
+
+        generation: of the key to open the seal with; 0: what the file holds is right
+        """
+        try:
+            if generation and psk.sealed:
+                return mark_of(psk_seal.encoded(self.open_sealed(mesh, psk, generation)))
+            return mark_of(keys_file.read(self.path(mesh, psk.name))) if self.has(mesh, psk.name) else ""
+        except NodeError:
+            return ""  # Whoever needs the key says what is wrong.
 
     def install(self, mesh: str, psk: Psk, generation: int) -> bool:
         """Puts the key into its file; says whether that changed. Raises NodeError, OSError.

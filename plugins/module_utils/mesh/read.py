@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Optional
 
 from ..core import files
-from ..core.errors import BindError, NodeError
+from ..core.errors import NodeError
 from .commands import SEARCH, Runner
 from .forwarding import ALL, DROPIN
 from .kernel import Kernel
@@ -24,23 +23,14 @@ from .psk import PskStore
 from .refresh import has_name, meanings
 from .render import Shown, parse_conf
 from .routing import LAST
-from .share import INTERFACE, Psk, Share, parse_share
+from .share import INTERFACE, Psk, Share
 from .state import MeshState
-from .tunnel import DEFAULT_FORWARDING, unit_link
+from .stored import directories, stored_shares
+from .sysctls import DEFAULT_FORWARDING
+from .tunnel import unit_link
 
 PROGRAMS = ("wg", "wg-quick", "ip", "systemctl")
 PACKAGE = "wireguard-tools (and, where the kernel has no WireGuard, wireguard-go)"
-
-
-def stored_shares(root: Path) -> dict[str, Share]:
-    """Mesh → the share that was applied last. One that cannot be read is passed over: its files tell."""
-    found = {}
-    for mesh in _directories(root):
-        text = files.read_text(root / share_path(mesh).lstrip("/"))
-        share = _parsed(text, share_path(mesh)) if text is not None else None
-        if share is not None and share.mesh == mesh:
-            found[mesh] = share
-    return found
 
 
 class Reader:
@@ -59,6 +49,7 @@ class Reader:
         texts = self._files(shares, stored)
         interfaces = self._interfaces(shares, stored, texts)
         ports, holders = self._ports(shares, interfaces)
+        psks = self._psks(shares, stored)
         return MeshState(
             stored=stored,
             links=self.kernel.links(),
@@ -71,7 +62,8 @@ class Reader:
             holders=holders,
             public_keys=self._public_keys(shares),
             generations={mesh: tuple(self.keys.generations(mesh)) for mesh in self._meshes(shares, stored)},
-            psks=self._psks(shares, stored),
+            psks=psks,
+            psk_marks=self._psk_marks(shares, psks),
             sysctls=self._sysctls(shares),
             ipv6=self._has_ipv6(),
             missing=self.missing(),
@@ -93,7 +85,7 @@ class Reader:
         return self.root / path.lstrip("/")
 
     def _meshes(self, shares: Mapping[str, Share], stored: Mapping[str, Share]) -> list[str]:
-        return sorted({*shares, *stored, *_directories(self.root)})
+        return sorted({*shares, *stored, *directories(self.root)})
 
     def _files(self, shares: Mapping[str, Share], stored: Mapping[str, Share]) -> dict[str, Optional[str]]:
         paths = {DROPIN}
@@ -101,7 +93,7 @@ class Reader:
             paths |= {share_path(share.mesh), routes_path(share.mesh, LAST)}
             for tunnel in share.tunnels:
                 paths |= {conf_path(tunnel.interface), routes_path(share.mesh, tunnel.interface)}
-        for mesh in _directories(self.root):
+        for mesh in directories(self.root):
             paths |= {f"{HOME}/{mesh}/{path.name}" for path in self._at(f"{HOME}/{mesh}").glob("*.routes")}
             paths.add(share_path(mesh))
         for path in self._at(WIREGUARD).glob("*.conf"):
@@ -198,6 +190,19 @@ class Reader:
                     found[share.mesh, psk.name] = self._matches(share.mesh, psk, tunnel.generation)
         return found
 
+    def _psk_marks(
+        self, shares: Mapping[str, Share], psks: Mapping[tuple[str, str], bool]
+    ) -> dict[tuple[str, str], str]:
+        """No process but for a seal whose key is not in its file yet."""
+        found = {}
+        for share in shares.values():
+            for tunnel in share.tunnels:
+                if tunnel.psk:
+                    name = (share.mesh, tunnel.psk.name)
+                    new = tunnel.generation if psks.get(name) is False else 0
+                    found[name] = self.psks.mark(share.mesh, tunnel.psk, new)
+        return {name: mark for name, mark in found.items() if mark}
+
     def _matches(self, mesh: str, psk: Psk, generation: int) -> bool:
         try:
             return self.psks.matches(mesh, psk, generation)
@@ -241,17 +246,3 @@ class Reader:
         for name in ("modules.dep", "modules.builtin"):
             text += files.read_text(self._at(f"/lib/modules/{release}/{name}")) or ""
         return not text or "/wireguard.ko" in text
-
-
-def _directories(root: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in (root / HOME.lstrip("/")).iterdir() if path.is_dir())
-    except OSError:
-        return []
-
-
-def _parsed(text: str, origin: str) -> Optional[Share]:
-    try:
-        return parse_share(json.loads(text), origin)
-    except (ValueError, BindError):
-        return None

@@ -96,10 +96,11 @@ def remove_secrets(
 
     everything: also keys that no share ever had (state: absent)
     """
+    lost = _lost(shares, state, record)
     there = {f"{mesh}/{number}" for mesh, found in state.generations.items() for number in found}
-    keys = there if everything else there & set(_gone(KEY, record, _keys(shares)))
+    keys = there if everything else there & set(_gone(KEY, record, _keys(shares), lost))
     here = {f"{mesh}/{name}" for mesh, name in state.psks}
-    psks = here if everything else here & set(_gone(PSK, record, _psks(shares)))
+    psks = here if everything else here & set(_gone(PSK, record, _psks(shares), lost))
     return [_removed_secret(KEY, name) for name in sorted(keys)] + [
         _removed_secret(PSK, name) for name in sorted(psks)
     ]
@@ -143,8 +144,21 @@ def _psks(shares: Mapping[str, Share]) -> dict[str, str]:
     }
 
 
-def _gone(key: str, record: Record, needed: Collection[str]) -> list[str]:
-    held = [name.partition(" ")[2] for name in record.claims if name.startswith(f"{key} ")]
+def _lost(shares: Mapping[str, Share], state: MeshState, record: Record) -> list[str]:
+    """Claims of keys that a lost record had: of the shares before, and of generations that newer ones of the
+    registry have replaced. A key that is newer than all of them waits to be registered."""
+    if any(name.startswith((f"{KEY} ", f"{PSK} ")) for name in record.claims):
+        return []
+    found = list(secret_claims(state.stored))
+    for mesh, numbers in state.generations.items():
+        share = shares.get(mesh) or state.stored.get(mesh)
+        newest = max(share.keys, default=0) if share else 0
+        found += [f"{KEY} {mesh}/{number}" for number in numbers if number < newest]
+    return found
+
+
+def _gone(key: str, record: Record, needed: Collection[str], lost: Collection[str]) -> list[str]:
+    held = [name.partition(" ")[2] for name in (*record.claims, *lost) if name.startswith(f"{key} ")]
     return sorted(name for name in held if name not in needed)
 
 

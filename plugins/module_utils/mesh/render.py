@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..core.marking import marked
@@ -116,9 +116,20 @@ def share_text(share: Share) -> str:
     return json.dumps(share.as_data(), indent=1, sort_keys=True) + "\n"
 
 
-def sysctl_dropin(values: dict[str, str]) -> str:
-    """sysctl.d, paths below /proc/sys → value, in their order: an interface's name may have dots."""
-    return marked(_lines(f"{path} = {value}" for path, value in values.items()))
+def sysctl_dropin(values: dict[str, str], before: Mapping[str, str]) -> str:
+    """sysctl.d, paths below /proc/sys → value, in their order: an interface's name may have dots.
+
+    before: path → its value before us, for where the owner's record is lost
+    """
+    notes = [f"# {path} was {before[path]}" for path in values if before.get(path)]
+    return marked(_lines([*notes, *(f"{path} = {value}" for path, value in values.items())]))
+
+
+def parse_dropin(text: str) -> dict[str, tuple[str, str]]:
+    """path → (value before us, ours) of what says so."""
+    before = dict(re.findall(r"^# (\S+) was (\S+)$", text, re.MULTILINE))
+    ours = dict(re.findall(r"^([^#\s]\S*) = (\S+)$", text, re.MULTILINE))
+    return {path: (before[path], value) for path, value in ours.items() if path in before}
 
 
 def _lines(found: Iterable[str]) -> str:

@@ -95,6 +95,8 @@ class Share:
     tunnels: sorted by interface
     routes: interface → destinations (`10.99.0.2/32`, `10.99.1.0/26`), each in exactly one interface
     endpoints: addresses from which tunnels may come; empty: from anywhere (a peer roams or is behind NAT)
+    withheld: on a node, interfaces of which something that was asked for was left out as too disruptive:
+        the share then says how they are
     """
 
     mesh: str
@@ -108,6 +110,7 @@ class Share:
     tunnels: tuple[Tunnel, ...] = ()
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     endpoints: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
     @property
     def link_local(self) -> str:
@@ -118,6 +121,8 @@ class Share:
         """JSON-able; `parse_share` reads it."""
         data = asdict(self)
         data["schema"] = SCHEMA
+        if not self.withheld:
+            del data["withheld"]
         data["keys"] = {str(generation): key for generation, key in self.keys.items()}
         return data
 
@@ -175,6 +180,7 @@ def _built(data: Mapping[str, Any]) -> Share:
         tunnels=tuple(_built_tunnel(item) for item in data.get("tunnels", ())),
         routes={name: tuple(found) for name, found in data.get("routes", {}).items()},
         endpoints=tuple(data.get("endpoints", ())),
+        withheld=tuple(map(str, data.get("withheld", ()))),
     )
 
 

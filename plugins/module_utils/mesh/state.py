@@ -69,6 +69,7 @@ class MeshState:
     ports: UDP ports somebody listens on
     public_keys: (mesh, generation) → of the node's own private key; generations: of which there are files
     psks: (mesh, name) → whether the file is there and holds what the share sealed
+    psk_marks: (mesh, name) → `wg.mark_of` the key that the tunnel is to have, as far as it is known
     sysctls: path below /proc/sys → value
     ipv6: whether the node has it switched on
     missing: programs that are not there; time: the node's Unix time
@@ -89,6 +90,7 @@ class MeshState:
     public_keys: Mapping[tuple[str, int], str] = field(default_factory=dict)
     generations: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     psks: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    psk_marks: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
     sysctls: Mapping[str, str] = field(default_factory=dict)
     ipv6: bool = True
     missing: tuple[str, ...] = ()

@@ -5,42 +5,34 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Optional
 
 from ..core.managed_files import file_change
 from ..core.marking import is_untouched
 from ..core.model import Change
-from .paths import conf_path, key_path, mesh_dir, psk_path, quick_unit
-from .refresh import has_name, split_endpoint
-from .render import LOOSE, Written, conf, parse_conf
+from .paths import conf_path, key_path, quick_unit
+from .peer_plan import peer_change
+from .render import conf, parse_conf
 from .share import Share, Tunnel
 from .state import Link, MeshState, inside, wanted_addresses
-from .wg import Device, Peer
+from .sysctls import tunnel_sysctls
+from .wg import Device
 
 TUNNEL = "mesh.tunnel"
-PEER = "mesh.peer"
 KEY = "mesh.key"
 PORT = "mesh.listen_port"
 MTU = "mesh.mtu"
 ADDRESS = "mesh.address"
-FORWARDING = "mesh.forwarding"
 PSK = "mesh.psk"
 UNIT = "mesh.unit"
 
 UP = "up"
 DOWN = "down"
 
-SILENT = 180.0
-"""Seconds without a handshake after which an address that the peer has roamed to is worth nothing."""
-
 ALIVE = ("active", "activating", "reloading")
 """States of a unit that systemd believes to run."""
 
 SYSTEMD = "/etc/systemd/system"
-
-DEFAULT_FORWARDING = "net/ipv4/conf/default/forwarding"
 
 
 def unit_link(interface: str) -> str:
@@ -151,7 +143,7 @@ def _different(share: Share, tunnel: Tunnel, state: MeshState, link: Link, devic
     address = _address_change(share, tunnel, link, state.ipv6, cut)
     if address:
         changes.append(address)
-    return changes + _sysctl_changes(share, name, state)
+    return changes + tunnel_sysctls(share, name, state)
 
 
 def _key_change(share: Share, tunnel: Tunnel, device: Device, cut: str) -> Change:
@@ -185,127 +177,3 @@ def _address_change(share: Share, tunnel: Tunnel, link: Link, ipv6: bool, cut: s
         disruption=cut if extra else "none",
         data={"prefixes": list(share.prefixes)},
     )
-
-
-def wanted_sysctls(share: Share, name: str) -> dict[str, str]:
-    """Path below /proc/sys → value, of a tunnel."""
-    found = {f"net/ipv4/conf/{name}/rp_filter": str(LOOSE)}
-    if share.transit:
-        found[f"net/ipv4/conf/{name}/forwarding"] = "1"
-    return found
-
-
-def _sysctl_changes(share: Share, name: str, state: MeshState) -> list[Change]:
-    changes = []
-    wishes = wanted_sysctls(share, name)
-    stored = state.stored.get(share.mesh)
-    if stored is not None and stored.transit and not share.transit:
-        # What a tunnel has that comes up now.
-        wishes[f"net/ipv4/conf/{name}/forwarding"] = state.sysctls.get(DEFAULT_FORWARDING, "0")
-    for path, wanted in wishes.items():
-        live = state.sysctls.get(path)
-        if live is not None and live != wanted:
-            loose = path.endswith("/rp_filter")
-            forwards = f"this member {'forwards' if share.transit else 'no longer forwards'} for others"
-            why = "an answer may come by another tunnel" if loose else forwards
-            changes.append(sysctl_change(path, live, wanted, why))
-    return changes
-
-
-def sysctl_change(path: str, live: str, wanted: str, why: str) -> Change:
-    """The target is what sysctl calls it."""
-    name = path if "." in path else path.replace("/", ".")
-    return Change(FORWARDING, live, wanted, target=name, why=why, data={"path": path})
-
-
-def sysctl_path(target: str) -> str:
-    """Below /proc/sys, of such a change's target. An interface's name may have dots: then it has slashes."""
-    return target if "/" in target else target.replace(".", "/")
-
-
-# -- peers
-
-
-def wanted_peer(tunnel: Tunnel) -> dict[str, Any]:
-    """As a result has it. endpoint: "" where the peer calls; psk: its name, "" for none"""
-    return {
-        "public_key": tunnel.public_key,
-        "endpoint": tunnel.endpoint,
-        "keepalive": tunnel.keepalive,
-        "allowed_ips": sorted(tunnel.allowed_ips),
-        "psk": tunnel.psk.name if tunnel.psk else "",
-    }
-
-
-def peer_change(
-    share: Share, tunnel: Tunnel, device: Device, written: Written, state: MeshState, cut: str
-) -> Optional[Change]:
-    """The one peer of a tunnel, or None where it is right. A peer that has roamed is right."""
-    after = wanted_peer(tunnel)
-    found = device.peers.get(tunnel.public_key)
-    others = [
-        describe(peer, written) for key, peer in sorted(device.peers.items()) if key != tunnel.public_key
-    ]
-    live = describe(found, written) if found else None
-    if live and found and not _calls_elsewhere(tunnel, found, written, state):
-        live["endpoint"] = after["endpoint"]
-    if live == after and not others:
-        return None
-    before: Any = live if not others else [*([live] if live else []), *others]
-    harmless = live is not None and all(live[name] == after[name] for name in ("public_key", "psk"))
-    drift = live is None and not any(peer["public_key"] == written.public_key for peer in others)
-    return Change(
-        PEER,
-        before,
-        after,
-        target=tunnel.interface,
-        disruption="none" if harmless or drift else cut,
-        why=_why(live, others),
-        data={
-            "psk": psk_path(share.mesh, tunnel.psk.name) if tunnel.psk else "",
-            "psk_dir": f"{mesh_dir(share.mesh)}/psk",
-            "before": [*([live] if live else []), *others],
-        },
-    )
-
-
-def describe(peer: Peer, written: Written) -> dict[str, Any]:
-    """A live peer in the form of `wanted_peer`; its psk has the name that our file gives it."""
-    return {
-        "public_key": peer.public_key,
-        "endpoint": peer.endpoint,
-        "keepalive": peer.keepalive,
-        "allowed_ips": sorted(peer.allowed_ips),
-        "psk": (written.psk or "unknown") if peer.has_psk else "",
-    }
-
-
-def _calls_elsewhere(tunnel: Tunnel, peer: Peer, written: Written, state: MeshState) -> bool:
-    """Whether the live endpoint has to be set. WireGuard itself follows a peer that moves."""
-    if not tunnel.endpoint or canonical(peer.endpoint) == canonical(tunnel.endpoint):
-        return False
-    if not peer.endpoint:
-        # A name that means nothing now cannot be set; plan says so.
-        return not has_name(tunnel.endpoint) or bool(state.named.get(tunnel.endpoint))
-    if peer.endpoint in state.named.get(tunnel.endpoint, ()):
-        return False
-    if written.public_key == tunnel.public_key and written.endpoint not in ("", tunnel.endpoint):
-        return True
-    # Names are looked up again by a timer of their own.
-    return not has_name(tunnel.endpoint) and state.time - peer.handshake > SILENT
-
-
-def canonical(endpoint: str) -> str:
-    """An address as WireGuard writes it; a name as it is."""
-    if not endpoint or has_name(endpoint):
-        return endpoint
-    host, port = split_endpoint(endpoint)
-    address, _percent, scope = host.partition("%")
-    plain = str(ipaddress.ip_address(address)) + (f"%{scope}" if scope else "")
-    return f"[{plain}]:{port}" if ":" in plain else f"{plain}:{port}"
-
-
-def _why(live: Optional[Mapping[str, Any]], others: list[dict[str, Any]]) -> str:
-    if others and live is not None:
-        return "there is a peer that does not belong there"
-    return "" if live is not None or others else "the peer was taken away"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from ..core import files
 from ..core.contract import Outcome, Request
@@ -18,12 +18,11 @@ from ..core.model import Unapplied
 from ..core.store import Store
 from .armed import Armed, Reverted
 from .firewall import FIREWALL, WISH
-from .layer import MeshLayer, MeshOptions, stored_shares
+from .guard import LOCK_WAIT, Guard
+from .layer import MeshLayer, MeshOptions
 from .paths import GUARD
 from .share import Share, parse_share
-
-if TYPE_CHECKING:
-    from .guard import Guard
+from .stored import stored_shares
 
 OWNER = "mesh"
 FIXED = (
@@ -37,6 +36,9 @@ FIXED = (
     "run_dir",
     "runner",
     "undoing",
+    "program",
+    "witnesses",
+    "max_disruption",
 )
 """Fields of MeshOptions that settings do not set."""
 
@@ -73,6 +75,24 @@ def undo(
         left_out = tuple(f"{wish.key} {wish.target}: {wish.detail}" for wish in outcome.plan.unapplied)
         guard.settle(Reverted(now.token, guard.clock().wall, why, labels, left_out))
         return outcome
+
+
+def revert(guard: Guard, why: str, token: str = "", check: bool = False) -> Optional[Outcome]:
+    """Undoes now what is armed, None where nothing is. Raises as `undo`, and BindError for another's token.
+
+    A run that is about to arm holds the node: it is waited for.
+    """
+    armed = guard.armed()
+    if armed is None and not check:
+        armed = guard.still_armed()
+    if armed is None:
+        return None
+    if token and armed.token != token:
+        raise BindError([armed.refusal(token)])
+    outcome = undo(guard, armed, why, LOCK_WAIT, check)
+    if outcome is not None and not check:
+        guard.unit.stop()
+    return outcome
 
 
 def _reconciled(guard: Guard, armed: Armed, why: str, check: bool) -> Outcome:
@@ -130,6 +150,7 @@ def options(guard: Guard, armed: Armed, check: bool, firewall: str) -> MeshOptio
         run_dir=guard.run_dir,
         runner=guard.runner,
         undoing=True,
+        program=guard.program,
         **wanted,
     )
 

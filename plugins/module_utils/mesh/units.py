@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Optional
 
-from ..core.bundle import PACKAGE, bundle
+from ..core.errors import NodeError
 from ..core.interpreter import interpreter
 from ..core.marking import marked
 from ..core.store import RUN_DIR, STATE_DIR
@@ -36,23 +37,13 @@ ARMED = "armed.json"
 ARMING = "mesh-arming.json"
 """In the run directory, which a boot empties: what the guard is to take over when it starts."""
 
-MAIN = f'''\
-"""swarm.node's program for the mesh on the node: undoes what nobody confirms, looks up names of endpoints."""
-
-import sys
-
-from {PACKAGE}.mesh.program import main
-
-sys.exit(main(sys.argv[1:]))
-'''
+Program = Callable[[], str]
+"""Makes the text of PROGRAM. `program.program_text` is it; that file needs this one, so it is handed in."""
 
 
-def program_text() -> str:
-    """The text of PROGRAM."""
-    # Here and not above, for the program imports this; named at all so that Ansible ships it.
-    from .program import main as _main
-
-    return bundle(MAIN, [".".join(_main.__module__.split(".")[-2:])])
+def no_program() -> str:
+    """For what never installs PROGRAM. Raises NodeError."""
+    raise NodeError("whoever asked for this change handed in no program for the node")
 
 
 def unit_path(unit: str) -> str:
@@ -65,10 +56,11 @@ def link_path(unit: str) -> str:
 
 
 def texts(
-    refresh: bool, armed: bool, python: str = "", program: Optional[bool] = None
+    make: Program, refresh: bool, armed: bool, python: str = "", program: Optional[bool] = None
 ) -> dict[str, Optional[str]]:
     """Path → text of the files that look up names of endpoints; None where the file has to go.
 
+    make: makes the text of PROGRAM
     refresh: whether an endpoint is a name; program: whether PROGRAM is needed, as it is for that
     armed: whether a change is armed or about to be. Then PROGRAM is never to be removed, as the guard runs
         it: it is not in the answer, and `Guard.confirm` removes it.
@@ -76,7 +68,7 @@ def texts(
     needed = refresh if program is None else program
     found: dict[str, Optional[str]] = {}
     if needed or not armed:
-        found[PROGRAM] = program_text() if needed else None
+        found[PROGRAM] = make() if needed else None
     found[unit_path(REFRESH)] = marked(refresh_service(python or interpreter())) if refresh else None
     found[unit_path(REFRESH_TIMER)] = marked(refresh_timer()) if refresh else None
     return found
@@ -106,7 +98,7 @@ SyslogIdentifier=swarm-node-mesh
 ExecStart={python} -I {PROGRAM} guard{places}
 TimeoutStartSec=60
 TimeoutStopSec={STOP_LIMIT}
-# Killed by somebody or by lack of memory, it goes on; what it gives up on stays failed.
+# Killed by somebody or by lack of memory, it goes on; it fails only where armed.json makes no sense.
 Restart=on-abnormal
 SuccessExitStatus={STOPPED}
 RestartForceExitStatus={STOPPED}

@@ -1,7 +1,10 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guard at work: waits until what is armed is due, then undoes it, again and again until it worked."""
+"""The guard at work: waits until what is armed is due, then undoes it, again and again until it worked.
+
+It never gives up: what is armed is undone or confirmed, or the unit is stopped. After a boot it begins again.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,11 @@ from .undoing import undo
 SEEN = "mesh-guard.json"
 """In the run directory: when the guard first ran in this boot."""
 
-PAUSES = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0, 600.0, 600.0)
-"""Seconds after each undo that failed. After the last one the guard gives up; the change stays armed."""
+PAUSES = (5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)
+"""Seconds after each undo that failed; the last one again and again, for nobody else undoes the change."""
+
+SAY_AGAIN = 3600.0
+"""Seconds after which a failure is said again that is still the same: the journal is not flooded."""
 
 LOCK_WAIT = 600.0
 """Seconds after which the wait for a run that holds the node is said, and begins again."""
@@ -47,9 +53,11 @@ class Watch:
         self.pauses = pauses
         self.slice = slice_
         self.seen = 0.0
+        self.failures = 0
+        self.said = ("", 0.0)
 
     def run(self) -> int:
-        """0 once nothing is armed any more, 1 if it gave up. Raises NodeError where it cannot be read."""
+        """0, once nothing is armed any more. Raises NodeError where what is armed makes no sense at first."""
         armed = self.guard.take()
         if armed is None:
             say("nothing is armed")
@@ -58,28 +66,35 @@ class Watch:
         self.seen = self._first_look()
         say(armed.sentence)
         tell_ready()
-        failures = 0
-        while self._wait():
+        while True:
             try:
+                if not self._wait():
+                    return 0
                 self._attempt()
             except LockTimeout as error:
                 say(f"the undo waits: {error}", WARNING)
             except Interrupted:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody else undoes the change
-                if failures == len(self.pauses):
-                    say(f"the undo failed {failures + 1} times and is given up: {error}", WARNING)
-                    say("the change stays armed: run swarm.node.mesh_confirm with action: revert", WARNING)
-                    tell_status(f"gave up: {error}")
-                    return 1
-                pause = self.pauses[failures]
-                failures += 1
-                say(f"the undo failed, and is tried again in {pause:g} s: {error}", WARNING)
-                tell_status(f"undo failed {failures} times: {error}")
-                self.sleep(pause)
-        return 0
+                self._failed(error)
 
     # -- inside
+
+    def _failed(self, error: Exception) -> None:
+        """Says why, where that is new or long ago, and waits."""
+        pause = self.pauses[min(self.failures, len(self.pauses) - 1)]
+        self.failures += 1
+        text, now = str(error) or type(error).__name__, self.guard.clock().boottime
+        if text != self.said[0] or now - self.said[1] >= SAY_AGAIN:
+            self.said = (text, now)
+            count = f" {self.failures} times" if self.failures > 1 else ""
+            say(
+                f"the undo failed{count}, and is tried again, in {pause:g} s and for ever (or run "
+                f"swarm.node.mesh_confirm with action: revert): {text}",
+                WARNING,
+            )
+        tell_status(f"undo failed {self.failures} times: {text}")
+        self.sleep(pause)
 
     def _wait(self) -> bool:
         """Waits until it is due; False once nothing is armed."""

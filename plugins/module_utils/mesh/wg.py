@@ -1,10 +1,13 @@
 # Copyright (c) 2026 swarm.node contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `wg show all dump` says, without its secrets."""
+"""What `wg show all dump` says, without its secrets: of a preshared key there is a mark to compare it by."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,9 +15,21 @@ DUMP = ("wg", "show", "all", "dump")
 """Its output holds private and preshared keys: it goes into `parse_dump` and nowhere else."""
 
 
+_OF_THIS_PROCESS = secrets.token_bytes(32)
+
+
+def mark_of(secret: str) -> str:
+    """What equal secrets have in common: a digest whose key is this process's own, so it says nothing
+    elsewhere or later. It is compared, and stands in no result, file or message."""
+    return hmac.new(_OF_THIS_PROCESS, secret.strip().encode(), hashlib.sha256).hexdigest()
+
+
 @dataclass(frozen=True)
 class Peer:
-    """handshake: Unix time in s of the last one, 0 for none; keepalive: s, 0 for none"""
+    """handshake: Unix time in s of the last one, 0 for none; keepalive: s, 0 for none
+
+    psk_mark: `mark_of` its preshared key, "" for none
+    """
 
     public_key: str
     has_psk: bool = False
@@ -24,6 +39,7 @@ class Peer:
     received: int = 0
     sent: int = 0
     keepalive: int = 0
+    psk_mark: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,7 @@ def _peer(fields: list[str]) -> Peer:
     return Peer(
         public_key=fields[0],
         has_psk=fields[1] != "(none)",
+        psk_mark="" if fields[1] == "(none)" else mark_of(fields[1]),
         endpoint="" if fields[2] == "(none)" else fields[2],
         allowed_ips=() if fields[3] == "(none)" else tuple(sorted(fields[3].split(","))),
         handshake=int(fields[4]),

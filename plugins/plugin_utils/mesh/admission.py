@@ -52,7 +52,7 @@ def member_of(candidate: Candidate, registry: Registry, number: int, present: Me
     )
     if present is None:
         return wished
-    return replace(
+    member = replace(
         wished,
         region=present.region,
         port=present.port,
@@ -60,6 +60,22 @@ def member_of(candidate: Candidate, registry: Registry, number: int, present: Me
         keys=present.keys,
         retire=present.retire,
         leaving=present.leaving,
+    )
+    return _switched(member, present, candidate.transit)
+
+
+def _switched(member: Member, present: Member, wished: bool) -> Member:
+    """In steps: first it forwards, then others send over it; the other way round to its end."""
+    if wished and not present.transit:
+        return replace(member, transit=True, fresh=True)
+    if not wished and present.fresh:  # nobody sends over it, but some may have done before
+        return replace(member, transit=False, held=True)
+    return replace(
+        member,
+        transit=present.transit,
+        fresh=present.fresh,
+        stops=present.transit and not wished,
+        held=present.held,
     )
 
 

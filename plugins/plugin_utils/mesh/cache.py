@@ -21,7 +21,9 @@ PROBLEMS = ".problems"
 
 
 def cached_share(path: Path, host: str, directory: Path) -> dict[str, Any]:
-    """`{share, digest}` of the host. directory: of this run, on the controller.
+    """`{share, digest}` of the host, or `{left}`: the day on which it left.
+
+    directory: of this run, on the controller
 
     Raises BindError: what is wrong with the registry, or that the host is not in it.
     """
@@ -79,6 +81,8 @@ def _write_shares(path: Path, content: bytes, directory: Path) -> None:
         data = share.as_data()
         item = {"share": data, "digest": digest(data)}
         (directory / f"{share.member}.json").write_text(json.dumps(item), encoding="utf-8")
+    for name, gone in registry.departed.items():
+        (directory / f"{name}.json").write_text(json.dumps({"left": gone.left}), encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

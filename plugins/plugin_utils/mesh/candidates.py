@@ -125,7 +125,7 @@ def _built(name: str, mesh: str, wishes: Mapping[str, Any], said: Mapping[str, A
     networks = taken("underlay", underlay.get("networks"), values.networks, ())
     mtu = taken("underlay_mtu", underlay.get("mtu"), values.whole(1, 65535), 0)
     udp_ports = taken("udp_ports", said.get("udp_ports"), _ports, ())
-    sealed = taken("sealed", said.get("sealed"), _sealed, {})
+    sealed = taken("sealed", said.get("sealed"), sealed_copies, {})
     if problems:
         raise BindError(problems)
     nat = bool(wished.get("behind_nat", False))
@@ -157,7 +157,8 @@ def _ports(value: Any) -> tuple[int, ...]:
     return tuple(values.whole(1, 65535)(port) for port in value)
 
 
-def _sealed(value: Any) -> dict[str, Sealed]:
+def sealed_copies(value: Any) -> dict[str, Sealed]:
+    """Name of a preshared key → its copy for the other end. Raises Wrong."""
     if not isinstance(value, Mapping):
         raise Wrong(value, "a map of names to sealed keys")
     found = {}

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...module_utils.core.errors import BindError, Problem
+from . import passage
 from .check import mistakes
+from .pending import unfinished
+from .readiness import is_ready, maker, receiver
 from .registry import Identity, Link, LinkPsk, Member, Pair, Registry, pair_of
-from .shares import Shares, is_ready, maker, receiver
+from .shares import Shares
 from .steady import steady
+from .tables import Tables
 from .topology import Limits, Spot, plan_links
 
 Resolver = Callable[[str], list[str]]
@@ -65,47 +69,36 @@ class Report:
         self.pending.append({"what": what, "why": why, **more})
 
 
-def settled(before: Registry, registry: Registry, report: Report) -> tuple[Registry, Report]:
-    """The end of every operation: what came out has to be valid. Raises BindError.
+def settled(
+    before: Registry, registry: Registry, report: Report, applied: Collection[str] = ()
+) -> tuple[Registry, Report]:
+    """The end of every operation: what came out has to be valid, and routes move in safe steps.
 
+    applied: members that are known to have their present share
     What was wrong before is found when the file is read, so this is about the operation's own values.
+    Raises BindError.
     """
     if registry != before:
-        found = mistakes(registry)
+        found = mistakes(replace(registry, ways=()))
         if found:
             raise BindError(
                 [mistake.problem(f"the mesh {registry.mesh} after this change") for mistake in found]
             )
-        report.affected |= other_shares(before, registry)
+    if registry != before or (before.ways and applied):
+        old = Tables(before)
+        new = Tables(replace(registry, ways=())).like(old)
+        registry = replace(registry, ways=passage.ways(old, new, applied))
+        if registry != before:
+            report.affected |= other_shares(Shares(before, old), Shares(registry, new.again(registry)))
     report.pending += psk_needs(registry) + unfinished(registry)
     return registry, report
 
 
-def other_shares(before: Registry, after: Registry) -> set[str]:
+def other_shares(before: Shares, after: Shares) -> set[str]:
     """Members whose share is another: in a sparse mesh routes change far from a link."""
-    old = {share.member: share for share in Shares(before).all()}
-    new = {share.member: share for share in Shares(after).all()}
+    old = {share.member: share for share in before.all()}
+    new = {share.member: share for share in after.all()}
     return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-
-
-def unfinished(registry: Registry) -> list[dict[str, Any]]:
-    """What `finish` waits for, as entries of a report's `pending`."""
-    found = []
-    for link in registry.links.values():
-        if link.held:
-            what, why = "proof", "leaves as soon as all new links carry their routes"
-        elif link.leaving:
-            what, why = "applied", "leaves; it goes when both ends have applied that"
-        elif link.old is not None:
-            what, why = "applied", "the old tunnel goes when both ends have applied that they use the new"
-        elif link.next is not None:
-            what, why = "proof", "the new tunnel waits for its first handshake"
-        elif link.fresh:
-            what, why = "proof", "the new link waits for its first handshake"
-        else:
-            continue
-        found.append({"what": what, "why": f"{link.words}: {why}", "ends": list(link.ends)})
-    return found
 
 
 def with_member(registry: Registry, member: Member) -> Registry:
@@ -149,7 +142,7 @@ def planned_pairs(
         Spot(
             member.name,
             member.region,
-            member.transit,
+            member.to_forward,
             reachable=bool(member.endpoint),
             relays=tuple(relay for relay in member.relays if relay in staying),
             local=bool(member.local_endpoint),
@@ -204,7 +197,7 @@ def add_links(registry: Registry, pairs: Iterable[Pair], context: Context, repor
 def _carries_at_once(registry: Registry, pair: Pair, linked: Collection[str]) -> bool:
     """Whether routes over it move nobody else's packets: both ends are new, or one is new and a leaf."""
     new = [registry.members[name] for name in pair if name not in linked]
-    return len(new) == len(pair) or any(not member.transit for member in new)
+    return len(new) == len(pair) or any(not member.to_forward for member in new)
 
 
 def _new_link(registry: Registry, pair: Pair, slots: tuple[int, int], context: Context, fresh: bool) -> Link:

@@ -13,7 +13,7 @@ from typing import Any
 from ...module_utils.core.errors import Problem
 from ...module_utils.mesh.share import MIN_MTU
 from . import addresses, path
-from .registry import BLOCK, Link, Member, Registry, Settings
+from .registry import BLOCK, Link, Member, Registry, Settings, pair_of
 
 Where = tuple[Any, ...]
 
@@ -35,7 +35,7 @@ def mistakes(registry: Registry) -> list[Mistake]:
     found = list(_settings(registry.settings))
     if found:
         return found
-    for look in (_regions, _numbers, _keys, _members, _foreign, _links, _slots):
+    for look in (_regions, _numbers, _keys, _members, _foreign, _links, _slots, _ways):
         found += look(registry)
     return found
 
@@ -130,7 +130,7 @@ def _members(registry: Registry) -> Iterator[Mistake]:
             found = registry.members.get(relay)
             if relay == name or found is None:
                 yield Mistake((*where, "relays"), relay, "another member; this one is not in the registry")
-            elif found.nat or not found.transit:
+            elif found.nat or not found.to_forward:
                 yield Mistake((*where, "relays"), relay, "a member with transit: true that is not behind NAT")
 
 
@@ -152,6 +152,9 @@ def member_alone(where: Where, member: Member, settings: Settings) -> Iterator[M
             f"{MIN_MTU + overhead} or more: a tunnel takes {overhead} off it, and IPv6 needs {MIN_MTU} within"
         )
         yield Mistake((*where, "underlay_mtu"), member.underlay_mtu, allowed)
+    for name, needs in (("fresh", True), ("stops", True), ("held", False)):
+        if getattr(member, name) and member.transit != needs:
+            yield Mistake((*where, name), True, f"only {'with' if needs else 'without'} transit: true")
     for prefix, network in overlaps(settings.prefixes, member.underlay):
         allowed = f"networks outside the mesh's {prefix}: the mesh would capture them"
         yield Mistake((*where, "underlay"), network, allowed)
@@ -250,3 +253,28 @@ def _slots(registry: Registry) -> Iterator[Mistake]:
     for peer in registry.foreign.values():
         for name, slot in peer.slots.items():
             yield from take(("foreign", peer.name, "slots"), name, slot, peer.name)
+
+
+def _ways(registry: Registry) -> Iterator[Mistake]:
+    numbers = {member.number for member in registry.members.values()}
+    numbers |= {peer.number for peer in registry.foreign.values()}
+    blocks = {block for found in registry.regions.values() for block in found}
+    kept: dict[tuple[str, str, int], str] = {}
+    for index, way in enumerate(registry.ways):
+        where: Where = ("ways", index)
+        member = registry.members.get(way.at)
+        if member is None or not member.forwards:
+            yield Mistake((*where, "at"), way.at, "a member with transit: true")
+        if pair_of(way.at, way.by) not in registry.links:
+            yield Mistake((*where, "by"), way.by, f"a member that {way.at} has a link with")
+        for section, known, words in (
+            ("to", numbers, "member or foreign peer"),
+            ("blocks", blocks, "region"),
+        ):
+            for number in getattr(way, section):
+                if number not in known:
+                    yield Mistake((*where, section), number, f"numbers of a {words}; nobody has this one")
+                other = kept.setdefault((way.at, section, number), way.by) if way.kept else way.by
+                if other != way.by:
+                    allowed = f"each once where kept: true; {way.at} keeps {other} for it already"
+                    yield Mistake((*where, section), number, allowed)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 import yaml
 
-from .registry import SCHEMA, Foreign, Identity, Link, LinkPsk, Member, Registry, Settings
+from .registry import SCHEMA, Foreign, Identity, Link, LinkPsk, Member, Registry, Settings, Way
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _ALWAYS = ("number", "region", "port", "generation", "keys", "prefixes")
@@ -33,6 +33,8 @@ def dump_registry(registry: Registry) -> str:
         lines += _section("foreign", {name: _plain(found) for name, found in registry.foreign.items()})
     lines.append("links:\n" if registry.links else "links: []\n")
     lines += [f"  - {_flow(_link(registry.links[pair]))}\n" for pair in sorted(registry.links)]
+    if registry.ways:
+        lines += ["ways:\n", *(f"  - {_flow(_way(way))}\n" for way in registry.ways)]
     if registry.departed:
         lines += _section("departed", {name: _plain(found) for name, found in registry.departed.items()})
     return "".join(lines)
@@ -77,6 +79,30 @@ def _link(link: Link) -> dict[str, Any]:
             found[name] = True
     if link.ms is not None:
         found["ms"] = link.ms
+    return found
+
+
+def _way(way: Way) -> dict[str, Any]:
+    found: dict[str, Any] = {"at": way.at, "by": way.by}
+    if way.to:
+        found["to"] = _ranges(way.to)
+    if way.blocks:
+        found["blocks"] = _ranges(way.blocks)
+    if way.kept:
+        found["kept"] = True
+    return found
+
+
+def _ranges(numbers: Sequence[int]) -> list[Any]:
+    """Ascending numbers, three and more in a row as `5-8`."""
+    found: list[Any] = []
+    start = 0
+    for at, number in enumerate(numbers):
+        if at + 1 < len(numbers) and numbers[at + 1] == number + 1:
+            continue
+        row = numbers[start : at + 1]
+        found += [f"{row[0]}-{row[-1]}"] if len(row) > 2 else row
+        start = at + 1
     return found
 
 

@@ -22,6 +22,7 @@ from .changes import (
 from .registry import Departed, Identity, Link, Member, Pair, Registry, interface, pair_of
 from .rotation import preshared
 from .steady import believed
+from .switching import asked_next, expendable, is_free, let_go, mended, switched
 
 Proof = tuple[str, str]
 """(member, interface): the member saw a handshake there, so both ends have that tunnel."""
@@ -52,14 +53,14 @@ def leave(before: Registry, names: Sequence[str], context: Context) -> tuple[Reg
     if registry == before:
         return settled(before, registry, report)
     registry = _without_relays(registry, {member.name for member in members}, report)
-    mended = _mended(registry, neighbours, context, report)
-    if mended.links.keys() != before.links.keys():
+    whole = mended(registry, neighbours, context, report)
+    if whole.links.keys() != before.links.keys():
         # What mends the hole has to be there before the old way goes.
         going = {member.name for member in members if not member.leaving}
         old = [link for pair, link in before.links.items() if going & set(pair) and link.carries]
-        held = [replace(mended.links[link.ends], held=True) for link in old]
-        mended = _let_go(with_links(mended, held), report)
-    return settled(before, mended, report)
+        held = [replace(whole.links[link.ends], held=True) for link in old]
+        whole = let_go(with_links(whole, held), report)
+    return settled(before, whole, report)
 
 
 def replan(before: Registry, context: Context) -> tuple[Registry, Report]:
@@ -78,12 +79,15 @@ def replan(before: Registry, context: Context) -> tuple[Registry, Report]:
     registry = _measured(before, context)
     registry = add_links(registry, pairs, context, report)
     waiting = [entry for entry in report.pending if entry["what"] == "slot"]
+    going = [pair for pair, link in registry.links.items() if pair not in pairs and not link.leaving]
+    if waiting:
+        going = expendable(registry, going)
     leaving = []
-    for pair, link in registry.links.items():
-        if pair not in pairs and not link.leaving:
-            leaving.append(replace(link, leaving=True, held=link.carries, next=None))
-            report.say(f"{link.words}: leaves", *pair)
-    registry = _let_go(with_links(registry, leaving), report)
+    for pair in going:
+        link = registry.links[pair]
+        leaving.append(replace(link, leaving=True, held=link.carries, next=None))
+        report.say(f"{link.words}: leaves", *pair)
+    registry = let_go(with_links(registry, leaving), report)
     if waiting:
         report.lines.append(f"{len(waiting)} links wait for slots: run finish, then replan again")
     report.lines += notes
@@ -104,31 +108,37 @@ def finish(
     report = Report()
     kept: list[Link] = []
     gone: list[Pair] = []
+    needed = _needed(before, applied)
     for pair, link in before.links.items():
         done = _has_applied(before, link, applied)
         if link.leaving:
-            if done and not link.held:
+            if done and not link.held and pair not in needed:
                 gone.append(pair)
                 report.say(f"{link.words}: is gone", *pair)
             continue
         new = _stepped(before, link, proofs, done, context, report)
         if new != link:
             kept.append(new)
-    registry = _let_go(with_links(before, kept, without=gone), report)
+    registry = switched(with_links(before, kept, without=gone), before, applied, report)
+    registry = let_go(registry, report)
     registry = _departed(registry, context, report)
     for member in list(registry.members.values()):
         registry = _settled_keys(registry, member, report)
-    return settled(before, registry, report)
+    registry, report = settled(before, registry, report, applied)
+    if registry != before:
+        report.affected |= asked_next(registry)
+    return registry, report
 
 
-def _let_go(registry: Registry, report: Report) -> Registry:
-    """Links that are held carry no routes any more, where no link is fresh that is to carry them."""
-    if any(link.fresh and not link.leaving for link in registry.links.values()):
-        return registry
-    held = [link for link in registry.links.values() if link.held]
-    for link in held:
-        report.affected.update(link.ends)
-    return with_links(registry, [replace(link, held=False) for link in held])
+def _needed(registry: Registry, applied: Collection[str]) -> set[Pair]:
+    """Links over which packets go that others may still send: they stay, though they are leaving."""
+    found = {
+        pair_of(way.at, way.by) for way in registry.ways if way.kept and not registry.members[way.at].leaving
+    }
+    for name, member in registry.members.items():
+        if member.leaving and member.forwards and not is_free(registry, member, applied):
+            found.update(link.ends for link in registry.links_of(name))
+    return found
 
 
 def _stepped(
@@ -173,7 +183,11 @@ def _is_overdue(registry: Registry, link: Link, identity: Identity, context: Con
 
 
 def _has_applied(registry: Registry, link: Link, applied: Collection[str]) -> bool:
-    return all(name in applied or registry.members[name].leaving for name in link.ends)
+    return all(_is_done(registry, name, applied) for name in link.ends)
+
+
+def _is_done(registry: Registry, name: str, applied: Collection[str]) -> bool:
+    return name in applied or registry.members[name].leaving
 
 
 def _departed(registry: Registry, context: Context, report: Report) -> Registry:
@@ -260,37 +274,6 @@ def _without_relays(registry: Registry, names: Collection[str], report: Report) 
             registry = with_member(registry, replace(member, relays=relays))
             report.say(f"{member.name}: relays {', '.join(relays) or 'none'}", member.name)
     return registry
-
-
-def _mended(registry: Registry, neighbours: set[str], context: Context, report: Report) -> Registry:
-    """Links between those who stay, where the planner says that the leaving one tore a hole."""
-    staying = {name for name in neighbours if not registry.members[name].leaving}
-    kept = [pair for pair, link in registry.links.items() if not link.leaving]
-    if not staying or _is_connected(registry, kept):
-        return registry
-    pairs, notes = planned_pairs(registry, context, kept, staying)
-    report.lines += notes
-    return add_links(registry, pairs, context, report)
-
-
-def _is_connected(registry: Registry, pairs: Collection[Pair]) -> bool:
-    """Whether all who stay reach each other over members that forward."""
-    names = [name for name, member in registry.members.items() if not member.leaving]
-    around: dict[str, set[str]] = {name: set() for name in names}
-    for one, other in pairs:
-        around[one].add(other)
-        around[other].add(one)
-    full = len(names) - 1
-    hubs = [name for name in names if registry.members[name].transit]
-    if all(len(around[name]) == full for name in names):
-        return True
-    seen, queue = set(hubs[:1]), list(hubs[:1])
-    while queue:
-        for name in around[queue.pop()]:
-            if name not in seen:
-                seen.add(name)
-                queue += [name] if registry.members[name].transit else []
-    return len(seen) == len(names)
 
 
 def _believing(registry: Registry, context: Context) -> Context:

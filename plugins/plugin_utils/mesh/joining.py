@@ -17,6 +17,7 @@ from .changes import Context, Report, add_links, planned_pairs, settled, with_li
 from .parse import parse_settings
 from .registry import BLOCK, Link, Member, Registry
 from .rotation import sealed_into
+from .switching import let_go, mended
 
 HEADER = """\
 # Members and links of the mesh {mesh}. No secret is in it: keep it in version control.
@@ -94,7 +95,7 @@ def _brought(
         raise BindError(problems)
     registry = sealed_into(registry, candidates, report)
     if changed:
-        registry = _linked(registry, before, changed, context, report)
+        registry = let_go(_linked(registry, before, changed, context, report), report)
     return settled(before, registry, report)
 
 
@@ -146,7 +147,11 @@ def _linked(
     registry = add_links(registry, pairs, context, report)
     report.lines += notes
     _require_links(registry, wants)
-    return registry
+    # Who forwards no more has been the only way to some, perhaps.
+    stop = {name for name in wants if name in before.members and before.members[name].to_forward}
+    stop -= {name for name in stop if registry.members[name].to_forward}
+    around = {link.other(name) for name in stop for link in registry.links_of(name)}
+    return mended(registry, around, context, report)
 
 
 def _can_be(registry: Registry, link: Link) -> bool:
@@ -157,7 +162,7 @@ def _plans(present: Member | None, member: Member) -> bool:
     """Whether the change has to do with which links it needs; a new address alone moves none."""
     if present is None or present.leaving:
         return True
-    ways = ("nat", "transit", "relays")
+    ways = ("nat", "to_forward", "relays")
     return any(getattr(present, name) != getattr(member, name) for name in ways) or (
         bool(present.local_endpoint) != bool(member.local_endpoint)
     )

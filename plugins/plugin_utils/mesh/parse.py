@@ -24,6 +24,7 @@ from .registry import (
     Registry,
     Sealed,
     Settings,
+    Way,
     pair_of,
 )
 from .values import Convert, Wrong
@@ -53,6 +54,9 @@ MEMBER: dict[str, Convert] = {
     "keys": values.keys,
     "retire": values.dates,
     "leaving": values.truth,
+    "fresh": values.truth,
+    "stops": values.truth,
+    "held": values.truth,
 }
 FOREIGN: dict[str, Convert] = {
     "number": values.whole(1, 65535),
@@ -64,7 +68,7 @@ FOREIGN: dict[str, Convert] = {
     "generations": values.per_member(values.whole(1, 9999)),
 }
 DEPARTED: dict[str, Convert] = {"number": values.whole(1, 65535), "left": values.date}
-TOP = ("schema", "mesh", "settings", "regions", "members", "foreign", "links", "departed")
+TOP = ("schema", "mesh", "settings", "regions", "members", "foreign", "links", "ways", "departed")
 
 _GENERATIONS = values.two(values.whole(1, 9999), "two generations, in the order of the ends")
 LINK: dict[str, Convert] = {
@@ -79,6 +83,13 @@ LINK: dict[str, Convert] = {
     "psk": lambda value: value,
     "next": lambda value: value,
     "old": lambda value: value,
+}
+WAY: dict[str, Convert] = {
+    "at": values.member_name,
+    "by": values.member_name,
+    "to": values.ranges(1, 65535),
+    "blocks": values.ranges(0, 1023),
+    "kept": values.truth,
 }
 IDENTITY: dict[str, Convert] = {"generations": _GENERATIONS, "psk": lambda value: value}
 PSK: dict[str, Convert] = {"name": values.member_name, "sealed": lambda value: value}
@@ -132,9 +143,12 @@ class _Reader:
         foreign = self._each("foreign", data, self._foreign)
         departed = self._each("departed", data, self._departed)
         links = self._links(data.get("links"))
+        ways = self._ways(data.get("ways"))
         if self.wrong or settings is None:
             return None
-        return Registry(str(mesh), Settings(**settings), regions, members, foreign, links, departed, header)
+        return Registry(
+            str(mesh), Settings(**settings), regions, members, foreign, links, departed, header, ways
+        )
 
     def _refuse_schema(self, found: Any) -> None:
         newer = isinstance(found, int) and found > SCHEMA
@@ -188,6 +202,15 @@ class _Reader:
                 self.wrong.append(Mistake(("links", index, "ends"), list(link.ends), "each pair once"))
             found[link.ends] = link
         return found
+
+    def _ways(self, entries: Any) -> tuple[Way, ...]:
+        if entries is not None and not isinstance(entries, list):
+            self.wrong.append(Mistake(("ways",), entries, "a list of ways"))
+            return ()
+        read = [
+            self.fields(("ways", index), item, WAY, ("at", "by")) for index, item in enumerate(entries or ())
+        ]
+        return tuple(Way(**found) for found in read if found is not None)
 
     def _link(self, where: Where, item: Any) -> Link | None:
         found = self.fields(where, item, LINK, ("ends", "slots", "generations"))

@@ -25,7 +25,9 @@ def registry_directory(
     in an inventory directory Ansible reads as inventory, so then beside that directory counts first.
     make: whether it may be made now. A host that a play added is of the first inventory. Raises BindError.
     """
-    root = Path(str(inventory_dir or _first_directory(sources) or base))
+    # For a source that is a list of hosts Ansible says "None".
+    here = inventory_dir if inventory_dir and Path(str(inventory_dir)).is_dir() else None
+    root = Path(str(here or _first_directory(sources) or base))
     if chosen:
         named = (root / Path(chosen).expanduser()).absolute()
         if not named.is_dir() and not (make and named.parent.is_dir()):

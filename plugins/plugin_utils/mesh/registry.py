@@ -51,6 +51,10 @@ class Member:
     generation: of the key in force; keys: generation → public key
     retire: generation → ISO date after which the old key may go without proof
     leaving: its links are on their way out, then it departs
+    transit: it forwards for others. Switched later, that takes steps:
+    fresh: it forwards, and others do not send over it until it has said that it has its share
+    stops: it is to forward no more, and others send over it until what replaces it is there
+    held: (without transit) it forwards as before, as others may still send over it
     """
 
     name: str
@@ -68,6 +72,24 @@ class Member:
     keys: Mapping[int, str] = field(default_factory=dict)
     retire: Mapping[int, str] = field(default_factory=dict)
     leaving: bool = False
+    fresh: bool = False
+    stops: bool = False
+    held: bool = False
+
+    @property
+    def to_forward(self) -> bool:
+        """What it is to be."""
+        return self.transit and not self.stops
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether others send over it."""
+        return self.transit and not self.fresh
+
+    @property
+    def forwards(self) -> bool:
+        """Whether its node is told to."""
+        return self.transit or self.held
 
     @property
     def newest(self) -> int:
@@ -162,6 +184,22 @@ class Foreign:
 
 
 @dataclass(frozen=True)
+class Way:
+    """A way of a member that forwards, beside the planned one, while routes move (`passage`).
+
+    at: sends to the members and foreign peers with these numbers, and to these blocks, by its neighbour `by`
+    kept: it does so as the planned way might close a circle; otherwise: it may still do so, as it has not
+    said that it has its present share
+    """
+
+    at: str
+    by: str
+    to: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
+    kept: bool = False
+
+
+@dataclass(frozen=True)
 class Departed:
     """left: ISO date"""
 
@@ -181,6 +219,7 @@ class Registry:
     links: Mapping[Pair, Link] = field(default_factory=dict)
     departed: Mapping[str, Departed] = field(default_factory=dict)
     header: str = ""
+    ways: tuple[Way, ...] = ()
 
     def links_of(self, name: str) -> list[Link]:
         return [link for pair, link in self.links.items() if name in pair]

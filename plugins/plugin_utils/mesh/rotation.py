@@ -13,8 +13,8 @@ from ...module_utils.core.errors import BindError, Problem
 from .admission import problems_of
 from .candidates import KEYS, Candidate
 from .changes import Context, Report, fresh_psk, members_named, settled, with_links, with_member
+from .readiness import maker, receiver
 from .registry import Identity, Link, LinkPsk, Member, Registry
-from .shares import maker, receiver
 
 
 def rotate(

@@ -16,25 +16,13 @@ from ...module_utils.core.errors import BindError, Problem
 from ...module_utils.mesh.share import Psk, Share, Tunnel
 from . import path
 from .addresses import addresses, block_networks
-from .registry import BLOCK, Foreign, Identity, Link, LinkPsk, Member, Registry, interface, listen_port, ports
-from .routes import Destination, Place, RouteTable
+from .readiness import is_ready
+from .registry import Foreign, Identity, Link, LinkPsk, Member, Registry, interface, listen_port, ports
+from .routes import Destination
+from .tables import Tables
 from .wishes import split_endpoint
 
 FOREIGN_PORT = 51820
-
-
-def maker(registry: Registry, link: Link) -> str:
-    """The end that makes the link's preshared keys: the one with the lower number."""
-    return min(link.ends, key=lambda name: registry.members[name].number)
-
-
-def receiver(registry: Registry, link: Link) -> str:
-    return link.other(maker(registry, link))
-
-
-def is_ready(registry: Registry, link: Link, identity: Identity) -> bool:
-    """Whether both ends can have the tunnel: a preshared key is made and sealed first."""
-    return identity.psk is None or receiver(registry, link) in identity.psk.sealed
 
 
 def sides(link: Link) -> Iterator[tuple[int, Identity]]:
@@ -54,36 +42,19 @@ def digest(share: Mapping[str, Any]) -> str:
 class Shares:
     """The shares of one registry; what all of them need is worked out once."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, tables: Tables | None = None) -> None:
+        """tables: of this registry, where they are there already"""
         self.registry = registry
+        self._tables = tables or Tables(registry)
         self._links: dict[str, list[Link]] = {name: [] for name in registry.members}
-        carrying, going, coming, latency = [], [], [], {}
         for pair, link in registry.links.items():
             for name in pair:
                 self._links[name].append(link)
-            if is_ready(registry, link, link.current):
-                if link.carries:
-                    carrying.append(pair)
-                elif link.leaving and any(registry.members[name].leaving for name in pair):
-                    going.append(pair)
-                elif link.fresh and not link.leaving:
-                    coming.append(pair)
-            if link.ms is not None:
-                latency[pair] = link.ms
         self._via: dict[str, list[Foreign]] = {}
         for peer in registry.foreign.values():
             for name in peer.via:
                 self._via.setdefault(name, []).append(peer)
-        places = [
-            Place(member.name, member.region, member.transit, member.number, member.number // BLOCK)
-            for member in registry.members.values()
-        ]
-        self._table = RouteTable(places, carrying, latency)
-        # Who leaves forwards as before: others send over it until each of them has its new routes.
-        self._as_before = RouteTable(places, carrying + going, latency) if going else self._table
-        # Who comes can forward before others send over it.
-        self._as_after = RouteTable(places, carrying + coming, latency) if coming else self._table
-        self._here = {name for pair in carrying for name in pair}
+        self._allowed = {peer.number: peer.allowed for peer in registry.foreign.values()}
 
     def of(self, name: str) -> Share:
         """Raises BindError for a name that is no member's."""
@@ -100,7 +71,7 @@ class Shares:
             addresses=addresses(prefixes, member.number),
             prefixes=prefixes,
             ports=ports(self.registry.settings, member.port),
-            transit=member.transit,
+            transit=member.forwards,
             keys=dict(member.keys),
             tunnels=tuple(sorted(tunnels, key=lambda tunnel: tunnel.interface)),
             routes=self._routes(member),
@@ -155,16 +126,12 @@ class Shares:
 
     def _routes(self, member: Member) -> dict[str, tuple[str, ...]]:
         """Interface → destinations. Routes are on the tunnel in force; what is beside it carries none."""
-        table = self._table if member.name in self._here else self._as_after
-        hops = (self._as_before if member.leaving else table).next_hops(member.name)
         found = {
             self._interface(member.name, neighbour): self._networks(destinations)
-            for neighbour, destinations in hops.items()
+            for neighbour, destinations in self._tables.hops(member.name).items()
         }
-        for peer in self.registry.foreign.values():
-            name = self._way_to(member, peer, hops)
-            if name:
-                found[name] = _sorted({*found.get(name, ()), *peer.allowed})
+        for peer in self._via.get(member.name, ()):
+            found[interface(self.registry.mesh, peer.number, 0)] = _sorted(peer.allowed)
         return {name: found[name] for name in sorted(found) if found[name]}
 
     def _interface(self, name: str, neighbour: str) -> str:
@@ -179,28 +146,11 @@ class Shares:
                 found.update(addresses(prefixes, destination.value))
             elif destination.kind == "block":
                 found.update(block_networks(prefixes, destination.value))
+            elif destination.kind == "foreign":
+                found.update(self._allowed[destination.value])
             else:
                 found.update(prefixes)
         return _sorted(found)
-
-    def _way_to(self, member: Member, peer: Foreign, hops: dict[str, list[Destination]]) -> str:
-        """The interface towards a foreign peer: its own, or that towards the first of `via` that forwards."""
-        if member.name in peer.via:
-            return interface(self.registry.mesh, peer.number, 0)
-        for via in peer.via:
-            gateway = self.registry.members[via]
-            if not gateway.transit:
-                continue
-            number = gateway.number
-            for wanted in (
-                Destination("member", number),
-                Destination("block", number // BLOCK),
-                Destination("all"),
-            ):
-                for neighbour, destinations in hops.items():
-                    if wanted in destinations:
-                        return self._interface(member.name, neighbour)
-        return ""
 
     # -- for the node's filter
 

@@ -18,6 +18,7 @@ from .wishes import mistakes_in_endpoint, mistakes_in_region
 Convert = Callable[[Any], Any]
 
 BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 
 class Wrong(ValueError):
@@ -167,6 +168,29 @@ def blocks(value: Any) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise Wrong(value, "each block once")
     return found
+
+
+def ranges(low: int, high: int) -> Convert:
+    """Whole numbers, in the file single or as a range: `[3, 5-8]`."""
+    allowed = f"a list of whole numbers from {low} to {high} and ranges such as 5-8, ascending"
+
+    def converted(value: Any) -> tuple[int, ...]:
+        found: list[int] = []
+        for item in _list(value, allowed):
+            ends = RANGE.fullmatch(item) if isinstance(item, str) else None
+            first, last = (int(ends[1]), int(ends[2])) if ends else (item, item)
+            if not _is_within(first, max(low, found[-1] + 1 if found else low), high):
+                raise Wrong(item, allowed)
+            if not _is_within(last, first, high):
+                raise Wrong(item, allowed)
+            found += range(first, last + 1)
+        return tuple(found)
+
+    return converted
+
+
+def _is_within(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _list(value: Any, allowed: str) -> list[Any]:

@@ -154,4 +154,5 @@ def validators() -> dict[str, Callable[[Any], Mistakes]]:
     found["mesh_name"] = mistakes_in_names
     found["mesh_overrides"] = mistakes_in_overrides
     found["mesh_confirm_seconds"] = mistakes_in_seconds
+    found["mesh_pull"] = _truth
     return found

@@ -21,7 +21,7 @@ from typing import Any
 from ansible_collections.swarm.node.plugins.plugin_utils.report import attention, mesh, results
 from ansible_collections.swarm.node.plugins.plugin_utils.report.results import Event
 
-SCHEMA = 3
+SCHEMA = 4
 
 STATES = (
     "failed",
@@ -34,6 +34,9 @@ STATES = (
     "no_layers",
 )
 """What became of a host, worst first. `no_layers`: nothing of this collection ran for it."""
+
+MESH = "mesh"
+"""The layer whose changes are confirmed, or taken back."""
 
 Slot = tuple[str, str, str, str]
 """One reconciled thing: layer, owner, module, loop item."""
@@ -54,6 +57,8 @@ class _Host:
     merge: dict[str, Any] = field(default_factory=lambda: {"profile": "", "explain": []})
     merged: bool = False
     meshes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    taken_back: str = ""
+    """Why the last change of the mesh layer is undone."""
     failures: list[dict[str, Any]] = field(default_factory=list)
     unreachable: str = ""
     other_changes: list[str] = field(default_factory=list)
@@ -101,7 +106,7 @@ class Collector:
             # Of several looks the last one counts: it shows what became of a change.
             self.relevant = True
             host.meshes.update(meshes)
-        mesh.confirm(host.meshes, event.result)
+        self._note_mesh(host, event)
         if results.is_layer_result(event.result):
             self.relevant = True
             self._add_layer(host, event, failed=False)
@@ -114,8 +119,14 @@ class Collector:
             if event.task not in host.other_changes:
                 host.other_changes.append(event.task)
 
-    def _add_failure(self, host: _Host, event: Event) -> None:
+    def _note_mesh(self, host: _Host, event: Event) -> None:
+        """What a result of mesh_confirm says of the change before."""
         mesh.confirm(host.meshes, event.result)
+        if not event.check:
+            host.taken_back = mesh.taken_back(event.result) or host.taken_back
+
+    def _add_failure(self, host: _Host, event: Event) -> None:
+        self._note_mesh(host, event)
         fields = results.layer_fields(event.result)
         ours = results.is_layer_result(event.result, failed=True)
         if ours or event.action.startswith("swarm.node."):
@@ -144,6 +155,7 @@ class Collector:
             layer.checked = fields
         else:
             layer.applied.append(fields)
+            host.taken_back = "" if fields["layer"] == MESH else host.taken_back
             layer.checked = None
 
     def report(self, finished: datetime, stats: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
@@ -170,7 +182,11 @@ class Collector:
         }
 
     def _host(self, host: _Host, stats: Mapping[str, int]) -> dict[str, Any]:
-        layers = [_layer(layer, slot, self.check) for slot, layer in host.layers.items()]
+        layers = [
+            _layer(layer, slot, self.check)
+            | {"taken_back": host.taken_back if slot[0] == MESH and layer.applied else ""}
+            for slot, layer in host.layers.items()
+        ]
         failures = _judged(host.failures, stats)
         return {
             "state": _state(host, layers, failures, stats, self.check),
@@ -273,7 +289,8 @@ def _state(
 
 def _took_effect(layer: Mapping[str, Any]) -> bool:
     """Also of a failed layer, when it lost a device half-way and the others kept their new state."""
-    return layer["state"] == "changed" or (layer["state"] == "failed" and layer["changed"])
+    kept = layer["state"] == "changed" and not layer["taken_back"]
+    return kept or (layer["state"] == "failed" and layer["changed"])
 
 
 def _attention(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

@@ -55,6 +55,16 @@ def confirm(meshes: Mapping[str, dict[str, Any]], result: Mapping[str, Any]) -> 
                 tunnel["state"] = "up" if age < FRESH else "stale"  # type: ignore[operator]
 
 
+def taken_back(result: Mapping[str, Any]) -> str:
+    """Why the change that came before is undone, by a result of mesh_confirm; "" where it is not."""
+    if result.get("failure_kind") == "reverted":
+        return str(result.get("msg", "")) or "the node has undone it"
+    reverted = result.get("reverted")
+    if not result.get("changed") or "undone" not in result or not isinstance(reverted, Mapping):
+        return ""
+    return str(reverted.get("why") or "it was reverted")
+
+
 def join(hosts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
     """Mesh → its block of the report, from host → mesh → `fields`. docs/report.md has the shape."""
     members: dict[str, dict[str, dict[str, Any]]] = {}

@@ -25,6 +25,7 @@ CONTROLLER_ONLY = frozenset(
 """Actions of ansible.builtin that run no module on the node."""
 
 MERGE = "swarm.node.merge"
+REGISTRY = "swarm.node.mesh_registry"
 
 _BUILTIN = ("ansible.builtin.", "ansible.legacy.")
 _LISTS = ("changes", "unapplied", "details", "pending", "attention")
@@ -56,7 +57,7 @@ def runs_module(action: str) -> bool:
     """Whether `action` (short or full name) runs a module on the host it is about."""
     for prefix in _BUILTIN:
         action = action.removeprefix(prefix)
-    return action not in CONTROLLER_ONLY and action != MERGE
+    return action not in CONTROLLER_ONLY and action not in (MERGE, REGISTRY)
 
 
 def is_layer_result(result: Mapping[str, Any], failed: bool = False) -> bool:

@@ -151,6 +151,8 @@ def _failure(failure: Failure, tone: str) -> Iterator[Line]:
         yield f"      NOT UNDONE  {clean(left['key'] + target)}: {clean(left['error'], 200)}", "bad"
     if failure.applied_before:
         yield f"      stays applied: {clean(', '.join(failure.applied_before))}", "plain"
+    if failure.taken_back:
+        yield f"      taken back: {clean(', '.join(failure.taken_back), 600)}", "plain"
 
 
 def _some(names: list[str], most: int = 8) -> str:
@@ -177,6 +179,8 @@ def _group(group: Group) -> Iterator[Line]:
 
 def _layer(layer: LayerView) -> Iterator[Line]:
     yield f"   {clean(layer.title)}: {STATE_WORDS[layer.state]}", TONES[layer.state]
+    if layer.taken_back:
+        yield f"     TAKEN BACK  {clean(layer.taken_back, 300)}", "bad"
     shown, more = fold.condense(layer.changes)
     for change in shown:
         yield f"     {change_text(change)}", "changed"

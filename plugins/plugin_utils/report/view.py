@@ -43,6 +43,7 @@ class LayerView:
     notes: list[str]
     pending: list[dict[str, Any]]
     degraded: list[str]
+    taken_back: str = ""
 
     @property
     def quiet(self) -> bool:
@@ -91,6 +92,7 @@ class Failure:
     not_undone: list[dict[str, str]]
     degraded: list[str]
     applied_before: list[str]
+    taken_back: list[str]
 
     @property
     def hosts_text(self) -> str:
@@ -183,14 +185,19 @@ def _failures(hosts: Mapping[str, Any], tolerated: bool) -> list[Failure]:
     """Failures that are alike are one entry; `tolerated` picks those that did not fail the host."""
     found: dict[str, Failure] = {}
     for name, host in hosts.items():
-        applied = [layer_title(layer) for layer in host["layers"] if layer["state"] == "changed"]
-        done = [] if tolerated else applied
+        changed = [layer for layer in host["layers"] if layer["state"] == "changed"]
+        done = [layer_title(layer) for layer in changed if not layer["taken_back"] and not tolerated]
+        undone = [
+            f"{layer_title(layer)} ({layer['taken_back']})"
+            for layer in changed
+            if layer["taken_back"] and not tolerated
+        ]
         for entry in host["failures"]:
             # An ignored failure of a host that failed in the end is most likely its cause.
             harmless = entry["rescued"] or (entry["ignored"] and host["state"] != "failed")
             if harmless != tolerated:
                 continue
-            key = mask(json.dumps([entry, done], sort_keys=True))
+            key = mask(json.dumps([entry, done, undone], sort_keys=True))
             if key in found:
                 found[key].hosts.append(name)
                 continue
@@ -204,6 +211,7 @@ def _failures(hosts: Mapping[str, Any], tolerated: bool) -> list[Failure]:
                 not_undone=entry["not_undone"],
                 degraded=entry["degraded"],
                 applied_before=done,
+                taken_back=undone,
             )
     return list(found.values())
 
@@ -244,7 +252,8 @@ def _signature(host: Mapping[str, Any], layers: list[LayerView]) -> str:
     parts = [
         [v.title, v.state, fold.signature(v.changes), fold.signature(v.unapplied), v.reboot_required,
          fold.signature(v.pending), v.degraded,
-         v.still_to_change, mask(json.dumps(v.interrupted, default=str)) if v.interrupted else ""]
+         v.taken_back, v.still_to_change,
+         mask(json.dumps(v.interrupted, default=str)) if v.interrupted else ""]
         for v in layers
     ]  # fmt: skip
     return json.dumps([host["state"], parts, host["other_changes"]])
@@ -262,6 +271,7 @@ def _layer_view(layer: Mapping[str, Any]) -> LayerView:
         notes=list(layer["notes"]),
         pending=fold.fold_pending(layer["pending"]),
         degraded=sorted(layer["degraded"]),
+        taken_back=layer["taken_back"],
     )
 
 

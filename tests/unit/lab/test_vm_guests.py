@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from lab import cli, core, keys, namespaces, network, paths, sets, spec
+from lab import nodes as lab_nodes
 from lab.errors import LabError
 from lab.vm import accelerator, guests, qemu
 from lab.vm import core as vm_core
@@ -64,6 +65,8 @@ def test_the_inventory_connects_as_that_of_the_containers_but_has_more_patience(
 
     machines, containers = connection("lab-vm"), connection("lab")
     assert machines.pop("ansible_ssh_timeout") == 120
+    assert containers.pop("ansible_ssh_args") == "-C -o ControlMaster=auto -o ControlPersist=60s -F /dev/null"
+    assert machines.pop("ansible_ssh_args") == "-o ControlMaster=auto -o ControlPersist=900s -F /dev/null"
     words = str(machines["ansible_ssh_common_args"])
     machines["ansible_ssh_common_args"] = re.sub("ServerAliveInterval=15", "ServerAliveInterval=5", words)
     assert machines == containers
@@ -107,7 +110,7 @@ def test_a_machine_stays_within_its_memory() -> None:
     (speed,) = values(command(), "-accel")
     translations = re.search(r"tb-size=(\d+)", speed)
     assert translations
-    assert int(memory) + int(translations[1]) <= 512
+    assert int(memory) + int(translations[1]) <= 1024
 
 
 def test_translation_needs_the_counters_rate_and_a_steady_timer() -> None:
@@ -272,6 +275,59 @@ def test_kvm_is_believed_only_after_a_guest_has_booted_and_asked_once(
     assert (first.kvm, first.why, len(asked)) == (not why, why, 1)
 
 
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo swarm-lab-probe-ok", ""),
+        # It need not come to an end: what counts is that the guest has run.
+        ("echo swarm-lab-probe-ok; exec sleep 60", ""),
+        ("echo 'Linux version'; exec sleep 60", "no guest boots within 2 s"),
+        ("echo 'kvm: no MSR' >&2; exit 134", "kvm: no MSR"),
+        ("exit 0", "the guest ends without a word"),
+    ],
+    ids=["boots", "boots and stays", "hangs", "breaks", "says nothing"],
+)
+def test_the_guest_that_is_tried_on_kvm_has_to_speak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    program = tmp_path / "bin/qemu-system-x86_64"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/words\n{script}\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(accelerator, "PROBE_SECONDS", 2)
+    monkeypatch.setattr(accelerator, "busybox", lambda: b"busybox")
+    assert accelerator._probe(PARTS.kernel) == why
+    words = (tmp_path / "words").read_text(encoding="utf-8")
+    assert "-accel kvm" in words and "tcg" not in words and str(PARTS.kernel) in words
+
+
+@pytest.mark.parametrize(
+    ("speed", "said"), [(KVM, "(KVM)"), (TCG, "(translation, as no access to /dev/kvm)")], ids=["kvm", "tcg"]
+)
+def test_it_is_said_what_the_guests_run_on(
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    speed: accelerator.Accelerator,
+    said: str,
+) -> None:
+    Machines(monkeypatch, set())
+    monkeypatch.setattr(accelerator, "find", lambda kernel: speed)
+    vm_core.up(LAB, "vm-pair")
+    assert f"starting vm-1, vm-2 {said}" in capsys.readouterr().err
+
+
+def test_a_greeting_is_waited_for_on_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr(lab_nodes, "run", lambda line, timeout: lines.append(line))
+    assert lab_nodes.greets(namespaces.Process(1, 1), NODES[0], guests.GREETING_SECONDS)
+    (line,) = lines
+    assert line[line.index("timeout") + 1] == str(guests.GREETING_SECONDS)
+    # No shorter limit inside, after which the guest would be asked anew.
+    assert not re.search(r"read.* -t ", line[line.index("-c") + 1])
+
+
 def test_commands_go_to_the_engine_of_the_labs_nodes(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
 
@@ -321,7 +377,7 @@ class Machines:
         monkeypatch.setattr(network, "make_bridges", lambda holder, nodes: None)
         monkeypatch.setattr(guests, "make", self.make)
         monkeypatch.setattr(guests, "alive", lambda holder, files: True)
-        monkeypatch.setattr(guests, "greets", lambda holder, node: True)
+        monkeypatch.setattr(guests, "greets", lambda holder, node, patience: True)
         monkeypatch.setattr(vm_core, "remove", self.remove)
         monkeypatch.setattr(core, "LABS", paths.LABS)
 
@@ -405,9 +461,9 @@ def test_a_slow_guest_is_not_taken_for_a_dead_one(state: Path, monkeypatch: pyte
     greetings = iter([False, False, True])
     monkeypatch.setattr(guests.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(guests, "alive", lambda holder, files: True)
-    monkeypatch.setattr(guests, "greets", lambda holder, node: next(greetings))
+    monkeypatch.setattr(guests, "greets", lambda holder, node, patience: next(greetings))
     assert guests.answers(holder, files, 60)
-    monkeypatch.setattr(guests, "greets", lambda holder, node: False)
+    monkeypatch.setattr(guests, "greets", lambda holder, node, patience: False)
     assert not guests.answers(holder, files, 0)
     monkeypatch.setattr(guests, "alive", lambda holder, files: False)
     assert not guests.answers(holder, files, 60)

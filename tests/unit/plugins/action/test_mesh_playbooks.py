@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh.latency_file import load_latency
-from test_mesh_actions import REQUEST, joined
+from test_mesh_actions import REQUEST, joined, key
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 ACCEPT = "- import_playbook: swarm.node.mesh_accept\n"
@@ -48,6 +48,29 @@ def test_a_request_of_a_host_that_is_not_in_the_inventory(play, tmp_path):
     assert registry["members"]["far"]["endpoint"] == "198.51.100.9"
     # Nobody was spoken to.
     assert "unreachable=1" not in answers.output and "failed=1" not in answers.output
+
+
+def test_what_waits_for_the_node_is_said_with_what_ends_it(play, tmp_path):
+    """A member that forwards gets others' packets when both ends have its links: not before it has pulled."""
+    host = {"mesh_name": "wan", "mesh_region": "home", "mesh_endpoint": "203.0.113.9", "mesh_transit": True}
+    inventory = {"all": {"hosts": {"far": {**host, "mesh_pull": True}}}}
+    place = tmp_path / "inv/mesh/wan.yml"
+    place.parent.mkdir(parents=True)
+    place.write_text(joined()["inv/mesh/wan.yml"])
+    said = " ".join(accepted(play, inventory).output.split())
+    assert "far swarm.node.mesh_pull" in said.replace('"', "") and "swarm.node.mesh_settle" in said, said
+    assert said.count("far: the new link waits for its first handshake") >= 2
+    # The same request again, and then one with the next key.
+    before = place.read_text()
+    assert "failed=0" in accepted(play, inventory).output and place.read_text() == before
+    second = request(generation=2, public_key=key("far", 2))
+    assert "swarm.node.mesh_rekey" in accepted(play, inventory, text=second).output
+    wrong = accepted(play, inventory, "-e", "operation=leave", text=second).output
+    assert "operation: leave is refused; allowed: join, rotate, rekey" in wrong
+    assert place.read_text() == before
+    done = accepted(play, inventory, "-e", "operation=rotate", text=second)
+    assert "failed=0" in done.output and "the new tunnel waits for its first handshake" in done.output
+    assert set(yaml.safe_load(place.read_text())["members"]["far"]["keys"]) == {1, 2}
 
 
 def test_what_is_no_request_or_for_another_mesh_is_refused(play, tmp_path):
@@ -170,6 +193,33 @@ def test_settle_alone_knows_which_registries_it_is_about():
     noted = next(task for task in tasks if "ansible.builtin.group_by" in task)
     assert noted["ansible.builtin.group_by"]["key"].startswith("swarm_node_mesh_of_")
     assert modules.index("ansible.builtin.group_by") < modules.index("ansible.builtin.include_tasks")
+
+
+PENDING = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.group_by: {key: "swarm_node_mesh_pending{{ round[inventory_hostname] }}"}
+      when: inventory_hostname in changed
+      vars: {round: {bo: "", db: "2", fra: "3"}}
+"""
+
+
+@pytest.mark.parametrize("changed", [["bo"], ["db"], ["bo", "fra"], []])
+def test_old_keys_go_from_whoever_was_changed_in_any_round(play, changed):
+    """Where a run before was killed, the last tunnels may go in the first round already."""
+    plays = yaml.safe_load((CHECKOUT / "playbooks/mesh_settle.yml").read_text("utf-8"))
+    noting = next(item for item in plays if item["name"].startswith("Note who may have keys"))
+    group = noting["tasks"][0]["ansible.builtin.group_by"]["key"]
+    end = f"{{{{ groups['{group}'] | default([]) | sort | join(' ') }}}}."
+    said = {"hosts": "all", "gather_facts": False, "tasks": [{"debug": {"msg": f"concerns {end}"}}]}
+    hosts = {name: {"ansible_connection": "local"} for name in ("bo", "db", "fra")}
+    given = {
+        "pb/play.yml": PENDING + yaml.safe_dump([noting, said]),
+        "inv/hosts.yml": yaml.safe_dump({"all": {"hosts": hosts}}),
+    }
+    answers = play(given, "-e", json.dumps({"changed": changed}))
+    assert f"concerns {' '.join(changed)}." in answers.output, answers.output
 
 
 LEAVING = """

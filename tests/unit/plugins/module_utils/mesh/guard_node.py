@@ -26,13 +26,14 @@ from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
 from ansible_collections.swarm.node.plugins.module_utils.core.managed_files import FilePort, file_change
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Change, Plan
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
-from ansible_collections.swarm.node.plugins.module_utils.mesh import guard_unit, undoing, watch
+from ansible_collections.swarm.node.plugins.module_utils.mesh import undoing, watch
 from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Clock
 from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done, Runner, execute
 from ansible_collections.swarm.node.plugins.module_utils.mesh.guard import KEY, Guard
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, HOME, share_path
+from ansible_collections.swarm.node.plugins.module_utils.mesh.program import program_text
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, parse_share
-from ansible_collections.swarm.node.plugins.module_utils.mesh.units import link_path, program_text, unit_path
+from ansible_collections.swarm.node.plugins.module_utils.mesh.units import link_path, unit_path
 
 
 def share(mesh: str = "wan", number: int = 1) -> Share:
@@ -55,6 +56,7 @@ class Options:
     now: Optional[float] = None
     runner: Runner = execute
     undoing: bool = False
+    program: Any = None
 
 
 def stored(root: Path) -> dict[str, Share]:
@@ -223,7 +225,7 @@ class Node:
     def guard(self) -> Guard:
         clock = (lambda: self.now) if self.now else None
         places = (str(self.base / "state"), str(self.base / "run"))
-        return Guard(self.root, *places, self.systemd, look=lambda: ["wan-2 link"], clock=clock)
+        return Guard(self.root, *places, self.systemd, look=look, clock=clock, program=made_once)
 
     def store(self) -> Store:
         return Store(str(self.base / "state"), str(self.base / "run"))
@@ -253,8 +255,15 @@ class Node:
 PROGRAM_TEXT = program_text()
 
 
+def made_once() -> str:
+    return PROGRAM_TEXT
+
+
+def look() -> list[str]:
+    return ["wan-2 link"]
+
+
 def use_small_layer(monkeypatch: Any) -> None:
-    monkeypatch.setattr(guard_unit, "program_text", lambda: PROGRAM_TEXT)
     monkeypatch.setattr(undoing, "MeshLayer", Layer)
     monkeypatch.setattr(undoing, "MeshOptions", Options)
     monkeypatch.setattr(undoing, "stored_shares", stored)

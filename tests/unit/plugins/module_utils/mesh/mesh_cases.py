@@ -37,7 +37,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.state import (
     wanted_aggregates,
     wanted_routes,
 )
-from ansible_collections.swarm.node.plugins.module_utils.mesh.tunnel import wanted_sysctls
+from ansible_collections.swarm.node.plugins.module_utils.mesh.sysctls import wanted_sysctls
 from ansible_collections.swarm.node.plugins.module_utils.mesh.wg import Device, Peer
 
 NOW = 1_800_000_000.0

@@ -130,6 +130,8 @@ class FakeNode:
         named = re.search(r"^PostUp = .* endpoint (\S+) \|\| true$", text, re.MULTILINE)
         if "Endpoint" in found or named:
             words += ["endpoint", named[1] if named else found["Endpoint"]]
+        psk = re.search(r"preshared-key (\S+)$", text, re.MULTILINE)
+        words += ["preshared-key", psk[1]] if psk else []
         words += ["persistent-keepalive", found.get("PersistentKeepalive", "0")]
         self._wg_set(device, words)
         for sysctl, value in re.findall(r"echo (\d) >/proc/sys/(\S+)", text):
@@ -156,14 +158,11 @@ class FakeNode:
                 empty = {"psk": "", "endpoint": "", "allowed": "", "keepalive": 0}
                 peer = device["peers"].setdefault(key, empty)
             elif word == "private-key":
-                path = rest.pop(0)
-                device["private"] = (
-                    "" if path == "/dev/null" else (self.root / path.lstrip("/")).read_text().strip()
-                )
+                device["private"] = self._secret(rest.pop(0))
             elif word == "listen-port":
                 device["port"] = int(rest.pop(0))
             elif word == "preshared-key":
-                peer["psk"] = rest.pop(0).replace("/dev/null", "")
+                peer["psk"] = self._secret(rest.pop(0))
             elif word == "persistent-keepalive":
                 peer["keepalive"] = int(rest.pop(0))
             elif word == "allowed-ips":
@@ -173,6 +172,9 @@ class FakeNode:
             else:
                 return Done(1, "", f"Invalid argument: {word}")
         return GOOD
+
+    def _secret(self, path: str) -> str:
+        return "" if path == "/dev/null" else (self.root / path.lstrip("/")).read_text().strip()
 
     def _ip_link(self, state: dict[str, Any], words: list[str]) -> Done:
         if words[0] == "delete":

@@ -123,6 +123,7 @@ class Machine:
         self.ufw: list[str] | None = None
         self.ufw_active = True
         self.firewalld: dict[str, list[str]] | None = None
+        self.bound: dict[str, list[str]] = {}
         self.answers: dict[str, Done] = {}
 
     def __call__(self, argv: Sequence[str], data: str = "", timeout: float = 60.0) -> Done:
@@ -168,8 +169,9 @@ class Machine:
             lines = self.ufw or ["(None)"]
             head = "Added user rules (see 'ufw status' for running firewall):"
             return Done(0, "\n".join([head, *lines, ""]), "")
-        if words[0] == "delete":
-            rule = " ".join(["ufw", *words[1:]])
+        if "delete" in words:
+            # `ufw route delete allow …` is a rule `ufw route allow …`.
+            rule = " ".join(["ufw", *(word for word in words if word != "delete")])
             self.ufw = [line for line in self.ufw if line.partition(" comment ")[0] != rule]
             return Done(0, "Rule deleted\n", "")
         place = words.index("comment")
@@ -184,12 +186,15 @@ class Machine:
             return Done(127, "", "")
         if words == ["--state"]:
             return Done(0, "running\n", "") if self.firewalld else Done(252, "", "not running")
+        if words[-1].startswith(("--add-interface", "--remove-interface")):
+            kind = "permanent" if "--permanent" in words else "runtime"
+            zone = next(word.partition("=")[2] for word in words if word.startswith("--zone="))
+            return self._bind(f"{zone} {kind}", *words[-1].split("=", 1))
         if words[0] == "--get-default-zone":
             return Done(0, "public\n", "")
         if words[-1] == "--list-all-zones":
-            return Done(
-                0, _zones(self.firewalld, "permanent" if words[0] == "--permanent" else "runtime"), ""
-            )
+            kind = "permanent" if words[0] == "--permanent" else "runtime"
+            return Done(0, _zones(self.firewalld, self.bound, kind), "")
         kind = "permanent" if "--permanent" in words else "runtime"
         zone = next(word.partition("=")[2] for word in words if word.startswith("--zone="))
         entries = self.firewalld.setdefault(f"{zone} {kind}", [])
@@ -202,20 +207,36 @@ class Machine:
             return Done(1, "", f"NOT_ENABLED: {value}")
         return Done(0, "", "")
 
+    def _bind(self, place: str, verb: str, device: str) -> Done:
+        bound = self.bound.setdefault(place, [])
+        kind = place.split()[1]
+        if verb == "--remove-interface":
+            if device not in bound:
+                return Done(1, "", "UNKNOWN_INTERFACE")
+            bound.remove(device)
+        elif any(device in found for name, found in self.bound.items() if name.endswith(kind)):
+            return Done(1, "", f"ZONE_CONFLICT: '{device}' already bound to a zone")
+        else:
+            bound.append(device)
+        return Done(0, "", "")
+
     def ruleset(self) -> str:
         """The namespace's, without the values of counters and without handles."""
         assert self.namespace
         return self.namespace.must("nft", "-s", "list", "ruleset")
 
 
-def _zones(entries: dict[str, list[str]], kind: str) -> str:
+def _zones(entries: dict[str, list[str]], bound: dict[str, list[str]], kind: str) -> str:
     """As `print_zone_policy_info` of firewalld 1.3 prints zones."""
     text = ""
-    for zone, devices in (("internal", "eth1"), ("public", "eth0")):
+    for zone, device in (("drop", ""), ("internal", "eth1"), ("public", "eth0"), ("work", "")):
         found = entries.get(f"{zone} {kind}", [])
-        ports = " ".join(one for one in found if not one.startswith("rule"))
-        text += f"{zone} (active)\n  target: default\n  icmp-block-inversion: no\n  interfaces: {devices}\n"
-        text += f"  sources: \n  services: ssh\n  ports: {ports}\n  protocols: \n  forward: yes\n"
+        ports = " ".join(one for one in found if not one.startswith(("rule", "source=")))
+        devices = " ".join([*([device] if device else []), *bound.get(f"{zone} {kind}", [])])
+        sources = " ".join(one[7:] for one in found if one.startswith("source="))
+        text += f"{zone} (active)\n  target: {'DROP' if zone == 'drop' else 'default'}\n"
+        text += f"  icmp-block-inversion: no\n  interfaces: {devices}\n"
+        text += f"  sources: {sources}\n  services: ssh\n  ports: {ports}\n  protocols: \n  forward: yes\n"
         text += (
             "  masquerade: no\n  forward-ports: \n  source-ports: 53/udp\n  icmp-blocks: \n  rich rules: \n"
         )

@@ -19,6 +19,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.firewall import WI
 from ansible_collections.swarm.node.plugins.module_utils.mesh.guard import TooLate
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, PROGRAM
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, parse_share
+from ansible_collections.swarm.node.plugins.module_utils.mesh.undoing import revert as undo_now
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import (
     REFRESH,
     link_path,
@@ -101,7 +102,7 @@ def test_a_second_change_of_the_same_run_goes_back_to_where_the_first_began(node
     assert first and second and second.deadline > first.deadline + 50
     assert second.snapshot == {**first.snapshot, "lan": None}
     assert node.systemd.commands.count(["systemctl", "start", GUARD]) == 1
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     assert node.live() == {"wan": 1}
 
 
@@ -133,7 +134,7 @@ def test_a_guard_that_died_is_started_again(node: Node) -> None:
     assert node.systemd.active
     armed = node.guard().armed()
     assert armed and shares_of(armed) == OLD
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     assert node.live() == {"wan": 1}
 
 
@@ -142,7 +143,7 @@ def test_the_firewall_goes_back_to_the_wish_before(node: Node) -> None:
     place.write_text('{"schema": 1, "firewall": "ufw"}')
     node.apply(NEW)
     place.write_text('{"schema": 1, "firewall": "none"}')
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     assert Layer.asked[-1].firewall == "ufw"
 
 
@@ -161,7 +162,7 @@ def test_a_firewall_that_is_gone_does_not_keep_the_tunnels(
     node.apply(NEW)
     place.write_text('{"schema": 1, "firewall": "ufw"}')
     monkeypatch.setattr(Layer, "refused", refused)
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     assert node.live() == {"wan": 1} and Layer.asked[-1].firewall == asked
     assert node.residue() == [] and not node.systemd.active
     reverted = node.guard().reverted()
@@ -176,7 +177,7 @@ def test_an_undo_that_is_refused_for_another_reason_stays_armed(
     node.apply(NEW)
     monkeypatch.setattr(Layer, "refused", ("before", "none"))
     with pytest.raises(BindError, match="'before' is refused"):
-        node.guard().revert("test")
+        undo_now(node.guard(), "test")
     assert node.live() == {"wan": 2} and node.armed_file.exists()
 
 
@@ -219,16 +220,16 @@ def test_revert(node: Node) -> None:
     node.apply({**NEW, "lan": share("lan", 7)})
     guard = node.guard()
     with pytest.raises(BindError, match="token: 't2' is refused"):
-        guard.revert("why", token="t2")
-    planned = guard.revert("why", check=True)
+        undo_now(guard, "why", token="t2")
+    planned = undo_now(guard, "why", check=True)
     assert planned and len(planned.plan.changes) == 2 and node.live() == {"wan": 2, "lan": 7}
-    outcome = guard.revert("an operator asked", token="t1")
+    outcome = undo_now(guard, "an operator asked", token="t1")
     assert outcome and [change.target for change in outcome.plan.changes] == [
         "/etc/swarm_node/mesh/lan/share.json",
         "/etc/swarm_node/mesh/wan/share.json",
     ]
     assert node.live() == {"wan": 1} and node.residue() == [] and not node.systemd.active
-    assert guard.revert("again") is None
+    assert undo_now(guard, "again") is None
     (note,) = guard.notes()
     assert "'t1'" in note and "an operator asked" in note
     (entry,) = guard.attention()
@@ -243,7 +244,7 @@ def test_the_undo_asks_the_layer_for_what_was_before(node: Node) -> None:
     armed = node.guard().armed()
     assert armed and set(armed.snapshot) == {"wan"}
     Layer.asked.clear()
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     (options,) = Layer.asked
     assert options.shares == {"wan": NEW["wan"], "lan": share("lan", 7)}, "other meshes stay as they are"
     assert options.confirm_seconds == 0 and options.firewall == "before" and not options.absent
@@ -254,14 +255,14 @@ def test_a_first_mesh_is_undone_to_nothing(tmp_path: Path, monkeypatch: pytest.M
     use_small_layer(monkeypatch)
     node = Node(tmp_path)
     node.apply(NEW)
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     assert node.live() == {} and Layer.asked[-1].shares == {}
     assert not Layer.asked[-1].absent, "that would take the keys, too"
 
 
 def test_a_note_goes_with_the_next_confirmed_change(node: Node) -> None:
     node.apply(NEW)
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     node.apply(NEW, token="t2")
     assert node.guard().notes(), "until it is confirmed"
     node.guard().confirm("t2")

@@ -22,6 +22,7 @@ from ansible_collections.swarm.node.plugins.module_utils.core.marking import is_
 from ansible_collections.swarm.node.plugins.module_utils.mesh import watch
 from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, PROGRAM
+from ansible_collections.swarm.node.plugins.module_utils.mesh.undoing import revert as undo_now
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import link_path, unit_path
 from guard_node import Node, share, use_small_layer
 
@@ -146,7 +147,7 @@ def confirm(node: Node) -> bool:
 
 
 def revert(node: Node) -> None:
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -205,7 +206,7 @@ def test_killed_while_it_is_undone(make: Callable[[str], Node], after: bool) -> 
             whole(node)
         deadline(node)  # A guard that runs ends by itself where nothing is armed any more.
         assert node.live() == {"wan": 1}, step
-        node.guard().revert("again")
+        undo_now(node.guard(), "again")
         assert node.residue() == [] and not node.systemd.active, step
         assert node.guard().notes(), "what was undone is said"
         if not dead:

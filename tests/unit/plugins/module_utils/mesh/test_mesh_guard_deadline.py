@@ -17,8 +17,10 @@ from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
     BindError,
     NodeError,
 )
-from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Clock
+from ansible_collections.swarm.node.plugins.module_utils.mesh import watch
+from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Clock, read_clock
 from ansible_collections.swarm.node.plugins.module_utils.mesh.guard import TooLate
+from ansible_collections.swarm.node.plugins.module_utils.mesh.undoing import revert as undo_now
 from guard_node import Layer, Node, share, use_small_layer
 
 OLD, NEW = {"wan": share(number=1)}, {"wan": share(number=2)}
@@ -99,20 +101,55 @@ def test_an_undo_that_fails_is_tried_again(node: Node, capsys: pytest.CaptureFix
     assert node.systemd.code == 0 and node.live() == {"wan": 1} and node.residue() == []
 
 
-def test_an_undo_that_always_fails_is_given_up(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_undo_that_fails_is_never_given_up(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is tried for ever, and the journal says so once as long as nothing else is wrong."""
     node.apply(NEW, seconds=1)
-    Layer.fault = NodeError("wg: never")
-    assert within(5, lambda: not node.systemd.active)
+    Layer.fault, Layer.asked = NodeError("wg: never"), []
+    assert within(10, lambda: len(Layer.asked) > 20), "more often than there are pauses"
     said = capsys.readouterr().out
-    assert (
-        node.systemd.code == 1 and said.count("tried again") == 2 and "failed 3 times and is given up" in said
-    )
-    assert node.guard().armed() and node.live() == {"wan": 2}, "still armed, and the live state is whole"
+    assert said.count("the undo failed") == 1 and "for ever" in said and "action: revert" in said
+    assert node.systemd.active and node.guard().armed() and node.live() == {"wan": 2}
     with pytest.raises(BindError):
         node.apply({"wan": share(number=3)}, token="t2")
+    Layer.fault = NodeError("ip: another reason")
+    assert within(5, lambda: "another reason" in capsys.readouterr().out)
+    node.systemd.stop()  # a reboot
+    assert node.guard().armed()
+    node.systemd.boot()
+    assert within(5, lambda: "the undo failed" in capsys.readouterr().out), "it goes on after a boot"
     Layer.fault = None
-    node.guard().revert("an operator asked")
+    assert within(5, lambda: not node.systemd.active)
+    assert node.systemd.code == 0 and node.live() == {"wan": 1} and node.residue() == []
+
+
+def test_a_file_that_cannot_be_read_for_a_while_ends_no_guard(node: Node) -> None:
+    node.apply(NEW, seconds=1)
+    text = node.armed_file.read_text()
+    node.armed_file.write_text("{")
+    time.sleep(1.2)
+    assert node.systemd.active
+    node.armed_file.write_text(text)
+    assert within(5, lambda: not node.systemd.active)
     assert node.live() == {"wan": 1} and node.residue() == []
+
+
+def test_the_same_failure_is_said_again_after_an_hour(
+    node: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = replace(read_clock(), boottime=1000.0)
+    monkeypatch.setattr(node, "now", clock)
+    pauses: list[float] = []
+    work = watch.Watch(node.guard(), pauses.append)
+    for passed in (0.0, 10.0, 3599.0, 3601.0, 3700.0):
+        node.now = replace(clock, boottime=1000.0 + passed)
+        work.guard.clock = lambda: node.now or clock
+        work._failed(NodeError("wg: never"))
+    said = capsys.readouterr().out
+    assert said.count("wg: never") == 2 and "failed 4 times" in said
+    assert pauses == list(watch.PAUSES[:5])
+    for _more in range(10):
+        work._failed(NodeError("wg: never"))
+    assert pauses[-5:] == [watch.PAUSES[-1]] * 5 and 180 <= watch.PAUSES[-1] <= 600
 
 
 def test_the_undo_of_a_run_that_was_cut_off(node: Node) -> None:
@@ -121,7 +158,7 @@ def test_the_undo_of_a_run_that_was_cut_off(node: Node) -> None:
     journal = node.base / "state/journal/mesh.json"
     journal.parent.mkdir(parents=True, exist_ok=True)
     journal.write_text(json.dumps({"started": "then", "changes": []}))
-    node.guard().revert("test")
+    undo_now(node.guard(), "test")
     assert node.live() == {"wan": 1} and not journal.exists()
 
 
@@ -175,10 +212,29 @@ def test_stopped_by_a_shutdown(node: Node) -> None:
     assert within(5, lambda: not node.systemd.active) and node.live() == {"wan": 1}
 
 
+def test_a_revert_waits_for_a_run_that_is_about_to_arm(node: Node) -> None:
+    """The connection is lost, the module goes on: the controller's revert comes before it has armed."""
+    node.apply(NEW)
+    text = node.armed_file.read_text()
+    node.systemd.stop()
+    node.armed_file.unlink()
+    with node.store().lock():
+        thread = threading.Thread(target=undo_now, args=(node.guard(), "out of reach", "t1"))
+        thread.start()
+        time.sleep(0.3)
+        node.armed_file.write_text(text)
+    thread.join(20)
+    assert node.live() == {"wan": 1} and node.residue() == []
+    with pytest.raises(BindError):
+        node.apply(NEW, token="t3")
+        undo_now(node.guard(), "somebody else's", "t1")
+    assert node.live() == {"wan": 2} and node.guard().armed()
+
+
 def test_two_that_undo_at_once(node: Node) -> None:
     """The guard's deadline passes while an operator reverts: it is undone once."""
     node.apply(NEW, seconds=1)
-    threads = [threading.Thread(target=node.guard().revert, args=(f"operator {n}",)) for n in range(3)]
+    threads = [threading.Thread(target=undo_now, args=(node.guard(), f"operator {n}")) for n in range(3)]
     time.sleep(0.9)
     for thread in threads:
         thread.start()

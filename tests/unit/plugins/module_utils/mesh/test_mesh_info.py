@@ -125,6 +125,7 @@ def test_all_that_is_said_of_a_mesh() -> None:
         "addresses": ["10.99.0.1/32"],
         "transit": True,
         "armed": {"token": "t", "deadline": 9.0},
+        "withheld": [],
         "tunnels": [],
         "routes": 1,
     }

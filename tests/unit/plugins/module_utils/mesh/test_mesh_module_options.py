@@ -14,8 +14,8 @@ from ansible_collections.swarm.node.plugins.module_utils.core.contract import Re
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError, LayerUnavailable
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Store
+from ansible_collections.swarm.node.plugins.module_utils.mesh.asked import options_from
 from ansible_collections.swarm.node.plugins.module_utils.mesh.layer import MeshLayer, MeshOptions
-from ansible_collections.swarm.node.plugins.modules.mesh import options_from
 from mesh_cases import share
 from mesh_fake_node import FakeNode
 
@@ -33,6 +33,8 @@ def parameters(**wishes: Any) -> dict[str, Any]:
         "confirm_seconds": 120,
         "token": "",
         "now": None,
+        "max_disruption": "perf",
+        "witnesses": {},
         "tools_pending": False,
         "root": "/",
     }

@@ -22,13 +22,13 @@ from ansible_collections.swarm.node.plugins.module_utils.core.marking import is_
 from ansible_collections.swarm.node.plugins.module_utils.core.version import VERSION
 from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed, read_clock
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, PROGRAM
+from ansible_collections.swarm.node.plugins.module_utils.mesh.program import program_text
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import (
     REFRESH,
     REFRESH_TIMER,
     STOPPED,
     WANTED_BY,
     guard_service,
-    program_text,
     refresh_service,
     refresh_timer,
     texts,
@@ -100,11 +100,13 @@ def test_links_are_what_the_units_ask_for() -> None:
 
 def test_which_files_there_are() -> None:
     units = {unit_path(REFRESH), unit_path(REFRESH_TIMER)}
-    there = texts(refresh=True, armed=True)
+    there = texts(program_text, refresh=True, armed=True)
     assert set(there) == {PROGRAM, *units} and all(is_untouched(text or "") for text in there.values())
-    assert texts(refresh=False, armed=True) == dict.fromkeys(units), "the guard runs the program"
-    assert texts(refresh=False, armed=False) == dict.fromkeys({PROGRAM, *units})
-    firewall = texts(refresh=False, armed=False, program=True)
+    assert texts(program_text, refresh=False, armed=True) == dict.fromkeys(units), (
+        "the guard runs the program"
+    )
+    assert texts(program_text, refresh=False, armed=False) == dict.fromkeys({PROGRAM, *units})
+    firewall = texts(program_text, refresh=False, armed=False, program=True)
     assert firewall[PROGRAM] and [path for path, text in firewall.items() if text is None] == sorted(units)
 
 
@@ -191,7 +193,7 @@ def test_the_program_makes_itself(program: bytes, tmp_path: Path) -> None:
     place.write_bytes(program)
     code = (
         f"import sys; sys.path.insert(0, {str(place)!r})\n"
-        "from swarm_node.mesh.units import program_text\n"
+        "from swarm_node.mesh.program import program_text\n"
         "sys.stdout.buffer.write(program_text().encode('utf-8', 'surrogateescape'))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)

@@ -18,6 +18,7 @@ from ansible_collections.swarm.node.plugins.module_utils.core.model import Chang
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
 from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import PROGRAM
+from ansible_collections.swarm.node.plugins.module_utils.mesh.program import program_text
 from ansible_collections.swarm.node.plugins.module_utils.mesh.program_part import ProgramPart
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, Tunnel
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import (
@@ -67,7 +68,7 @@ class Node:
     def apply(self, endpoint: str, armed: bool = False, firewall: bool = False) -> Outcome:
         tunnel = Tunnel("wan-2", "peer2", 2, 1, 51820, "A" * 42 + "A=", endpoint)
         shares = {"wan": Share("wan", "me", 1, (), (), (51820, 51867), tunnels=(tunnel,))}
-        part = ProgramPart(shares, self.root, str(self.base / "state"), self)
+        part = ProgramPart(shares, self.root, str(self.base / "state"), self, program_text)
         claims = {FIREWALL: Claim(None, {})} if firewall else {}
         store = Store(str(self.base / "state"), str(self.base / "run"))
         return reconcile(Layer(part, armed, claims), store, Request("mesh"))

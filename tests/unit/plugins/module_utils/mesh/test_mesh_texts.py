@@ -19,6 +19,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.parse import (
     parse_routes,
 )
 from ansible_collections.swarm.node.plugins.module_utils.mesh.part import TunnelsPart
+from ansible_collections.swarm.node.plugins.module_utils.mesh.peer_plan import canonical
 from ansible_collections.swarm.node.plugins.module_utils.mesh.render import (
     Written,
     aggregates,
@@ -29,8 +30,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.render import (
     share_text,
 )
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Psk, parse_share
-from ansible_collections.swarm.node.plugins.module_utils.mesh.tunnel import (
-    canonical,
+from ansible_collections.swarm.node.plugins.module_utils.mesh.sysctls import (
     sysctl_change,
     sysctl_path,
 )

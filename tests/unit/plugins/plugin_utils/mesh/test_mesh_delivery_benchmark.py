@@ -19,12 +19,15 @@ from benchmarks.errors import BenchmarkError
 
 def test_a_small_fleet_without_a_connection(tmp_path: Path) -> None:
     rows = mesh_delivery.benchmark(Playbooks(tmp_path, []), 1, lambda text: None, tmp_path, [20])
-    assert [row.measure.partition(": ")[2] for row in rows] == [
-        "all shares",
-        "a debug, for comparison",
-        "the registry from nothing",
+    each = [
+        *("all shares", "a debug, for comparison", "processor time", "the same less that of a debug"),
+        "in the action itself, per host",
     ]
+    assert [row.measure.partition(": ")[2] for row in rows] == [*each, *each, "the registry from nothing", ""]
     assert rows[0].ratio == "peer/ours" and rows[0].peer is not None
+    assert [row.measure for row in rows if "with facts" in row.measure] == [row.measure for row in rows[5:10]]
+    assert 0 < rows[4].ours.median < 1000 * rows[0].ours.median
+    assert rows[-1].ours.median > 5  # the facts of a machine, in KB
 
 
 def test_the_fleet_is_alike_for_both() -> None:
@@ -32,8 +35,13 @@ def test_the_fleet_is_alike_for_both() -> None:
     assert len(hosts) == len({host["wireguard_address"] for host in hosts.values()}) == 200
     reachable = sum("wireguard_endpoint" in host for host in hosts.values())
     assert reachable == sum(bool(mesh_delivery.endpoint(number)) for number in range(200)) == 156
-    orders = [[task["name"] for task in mesh_delivery.tasks(9, Path("x"), turn)] for turn in (1, 2)]
-    assert orders == [["floor", "ours", "peer"], ["peer", "ours", "floor"]]
+    orders = [
+        [task["name"] for task in mesh_delivery.tasks(9, Path("x"), turn, kind, Path("y"))]
+        for kind in mesh_delivery.KINDS
+        for turn in (1, 2)
+    ]
+    assert orders[:2] == [["floor", "ours", "peer"], ["peer", "ours", "floor"]]
+    assert orders[2:] == [["facts", *order] for order in orders[:2]]
 
 
 def test_what_is_no_result() -> None:

@@ -63,7 +63,7 @@ def test_one_line_per_member_and_link():
     registry = finished(do(small(preshared_keys=True), "rotate", host("db", 2), keep_until="2027-03-01")[0])
     registry = sealed(registry)
     lines = dump_registry(registry).splitlines()
-    assert len([line for line in lines if line.startswith("  - ")]) == len(registry.links) == 6
+    assert len([line for line in lines if line.startswith("  - {ends: ")]) == len(registry.links) == 6
     assert len([line for line in lines if re.match(r"  \w+: \{number", line)]) == len(registry.members) == 4
     assert parse_registry("\n".join(lines), "wan.yml") == parse_registry(dump_registry(registry), "wan.yml")
 

@@ -14,8 +14,9 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.share import parse
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh.check import mistakes
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh.dump import dump_registry
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh.parse import parse_registry
+from ansible_collections.swarm.node.plugins.plugin_utils.mesh.readiness import is_ready
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh.registry import Registry
-from ansible_collections.swarm.node.plugins.plugin_utils.mesh.shares import Shares, is_ready
+from ansible_collections.swarm.node.plugins.plugin_utils.mesh.shares import Shares
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mesh_cast import do, everybody_saw, host, sealed, small

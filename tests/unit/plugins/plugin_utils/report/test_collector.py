@@ -85,6 +85,7 @@ def test_one_layer_for_two_owners_is_two_entries():
         (event(action="ansible.builtin.set_fact"), 0, 0),
         (event(action="debug"), 0, 0),
         (event(action="swarm.node.merge"), 0, 0),
+        (event(action="swarm.node.mesh_registry"), 0, 0),
         (event(action="ansible.legacy.command"), 1, 0),
         (event(delegated=True), 0, 1),
     ],
@@ -182,7 +183,7 @@ def test_report_shape():
     collector = Collector("site.yml", check=False, started=NOW)
     collector.add(APPLY)
     report = collector.report(NOW + timedelta(seconds=3), {})
-    assert report["schema"] == 3
+    assert report["schema"] == 4
     assert report["run"] == {
         "playbook": "site.yml", "check": False, "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:04:08+00:00", "seconds": 3.0,

@@ -138,7 +138,7 @@ def test_a_strange_deadline(deadline: Any) -> None:
 def test_the_block_of_the_report() -> None:
     report = report_of(FOUR)
     block = report["meshes"]["wan"]
-    assert report["schema"] == 3
+    assert report["schema"] == 4
     assert block["members"]["gw1"]["host"] == "h1"
     assert block["members"]["gw1"]["tunnels"][0] == tunnel("gw2")
     assert block["not_seen"] == ["bob"]

@@ -118,6 +118,39 @@ def test_failed_host_tells_what_stays_applied():
     assert "stays applied: kernel" in out and "kernel: changed" in out
 
 
+def confirmed(**more):
+    return {"changed": True, "armed": None, "reverted": None, **more}
+
+
+def test_what_was_taken_back_does_not_stay_applied():
+    why = "taken back with its batch, because of b"
+    undone = confirmed(undone=["mesh.routes (wan-2)"], reverted={"why": why})
+    stop = ("failed", {"msg": why})
+    change = {**sysctl(1), "key": "mesh.routes", "target": "wan-2"}
+    hosts = {"a": [layer("kernel", [sysctl(1)]), layer("mesh", [change]), undone, stop]}
+    out = said(hosts)
+    assert "stays applied: kernel\n" in out + "\n"
+    assert "taken back: mesh (taken back with its batch, because of b)" in out
+    assert "TAKEN BACK  taken back with its batch, because of b" in out
+    view, report = view_of(hosts)
+    assert report["totals"]["changes"] == 1
+    assert "Taken back: mesh" in html.render(view, report["hosts"])
+
+
+@pytest.mark.parametrize(
+    ("after", "stays"),
+    [
+        (confirmed(), True),
+        (confirmed(undone=[], reverted=None, changed=False), True),
+        (("failed", {"failure_kind": "reverted", "msg": "it is too late to confirm"}), False),
+    ],
+)
+def test_what_becomes_of_a_change_of_the_mesh(after, stays):
+    change = {**sysctl(1), "key": "mesh.routes", "target": "wan-2"}
+    out = said({"a": [layer("mesh", [change]), after, ("failed", {"msg": "no"})]})
+    assert ("stays applied: mesh" in out) == stays and ("taken back: mesh" in out) != stays
+
+
 def test_many_groups_are_cut():
     out = said({f"n{number}": [layer("kernel", [sysctl(1, after=number)])] for number in range(25)})
     assert "… and 5 more groups (5 nodes): see the report" in out

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is held until something else is there: links, and members that begin or cease to forward. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from .changes import Context, Report, add_links, planned_pairs, with_links, with_member
+from .registry import Member, Pair, Registry
+
+
+def switched(registry: Registry, before: Registry, applied: Collection[str], report: Report) -> Registry:
+    """One step further for members that are to forward, or no more. applied: have the share of `before`"""
+    for name, member in before.members.items():
+        if name not in registry.members:
+            continue
+        if member.fresh and name in applied and not member.leaving:
+            registry = with_member(registry, replace(registry.members[name], fresh=False))
+            report.say(f"{name}: others send over it", name)
+        if member.held and is_free(before, member, applied):
+            registry = with_member(registry, replace(registry.members[name], held=False))
+            report.say(f"{name}: forwards no more", name)
+    return registry
+
+
+def is_free(registry: Registry, member: Member, applied: Collection[str]) -> bool:
+    """Whether nobody sends over a member any more that goes, or is to forward no more.
+
+    All its neighbours have said so. One that leaves is not waited for, but those who may send over it are.
+    """
+    todo, seen = [member.name], {member.name}
+    for name in todo:
+        if any(way.kept and way.by == name and not registry.members[way.at].leaving for way in registry.ways):
+            return False
+        for link in registry.links_of(name):
+            end = registry.members[link.other(name)]
+            if not end.leaving and end.name != member.name and end.name not in applied:
+                return False
+            if end.leaving and end.forwards and end.name not in seen:
+                seen.add(end.name)
+                todo.append(end.name)
+    return True
+
+
+def let_go(registry: Registry, report: Report) -> Registry:
+    """What is held carries no routes any more, where nothing is fresh that is to carry them."""
+    if any(link.fresh and not link.leaving for link in registry.links.values()):
+        return registry
+    if any(member.fresh and not member.leaving for member in registry.members.values()):
+        return registry
+    held = [link for link in registry.links.values() if link.held]
+    for link in held:
+        report.affected.update(link.ends)
+    for member in [member for member in registry.members.values() if member.stops]:
+        registry = with_member(registry, replace(member, transit=False, stops=False, held=True))
+        report.say(f"{member.name}: others send over it no more", member.name)
+    return with_links(registry, [replace(link, held=False) for link in held])
+
+
+def asked_next(registry: Registry) -> set[str]:
+    """Of whom the next `finish` is to know whether they have their present share, be it as before."""
+    found = {name for name, member in registry.members.items() if member.fresh}
+    for link in registry.links.values():
+        if (link.leaving and not link.held) or any(registry.members[name].held for name in link.ends):
+            found.update(link.ends)
+    return found
+
+
+def mended(registry: Registry, neighbours: set[str], context: Context, report: Report) -> Registry:
+    """Links between those who stay, where one that goes, or forwards no more, tore a hole."""
+    staying = {name for name in neighbours if not registry.members[name].leaving}
+    kept = [pair for pair, link in registry.links.items() if not link.leaving]
+    if not staying or _is_connected(registry, kept):
+        return registry
+    pairs, notes = planned_pairs(registry, context, kept, staying)
+    report.lines += notes
+    return add_links(registry, pairs, context, report)
+
+
+def expendable(registry: Registry, going: Sequence[Pair]) -> list[Pair]:
+    """Of these links, those without which all still reach each other. For where new ones wait for slots."""
+    found = []
+    kept = {pair for pair, link in registry.links.items() if not link.leaving}
+    for pair in going:
+        if _is_connected(registry, kept - {pair}):
+            kept.discard(pair)
+            found.append(pair)
+    return found
+
+
+def _is_connected(registry: Registry, pairs: Collection[Pair]) -> bool:
+    """Whether all who stay reach each other over members that are to forward."""
+    names = [name for name, member in registry.members.items() if not member.leaving]
+    around: dict[str, set[str]] = {name: set() for name in names}
+    for one, other in pairs:
+        around[one].add(other)
+        around[other].add(one)
+    full = len(names) - 1
+    hubs = [name for name in names if registry.members[name].to_forward]
+    if all(len(around[name]) == full for name in names):
+        return True
+    seen, queue = set(hubs[:1]), list(hubs[:1])
+    while queue:
+        for name in around[queue.pop()]:
+            if name not in seen:
+                seen.add(name)
+                queue += [name] if registry.members[name].to_forward else []
+    return len(seen) == len(names)
