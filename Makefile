@@ -79,8 +79,8 @@ meshes: tools ## meshes of eight members and more, on a lab of their own, with t
 meshes-long: tools ## what takes many minutes: secrets, runs that die half-way, wrong changes; not in `make test`: K= for some
 	@$(STAGE) "long mesh tests" scripts/with-lab meshes:mesh .venv/bin/python -m pytest -q -m long tests/meshes $(if $(K),-k '$(K)')
 
-molecule: tools ## every scenario, on a lab of its own: SCENARIO= for one
-	@$(STAGE) "molecule" scripts/with-lab molecule bash -ec 'for s in $(or $(SCENARIO),$(SCENARIOS)); do scripts/stage "molecule $$s" molecule test --scenario-name "$$s"; done'
+molecule: vm-tools ## every scenario, on a lab of its own (vm: on virtual machines): SCENARIO= for one
+	@$(STAGE) "molecule" scripts/with-lab molecule bash -ec 'trap "python -m lab stop --name molecule-vm" EXIT; for s in $(or $(SCENARIO),$(SCENARIOS)); do scripts/stage "molecule $$s" molecule test --scenario-name "$$s"; done'
 
 bench: tools ## all benchmarks in full, on a lab of their own
 	@$(STAGE) "benchmarks" scripts/with-lab bench .venv/bin/python -m benchmarks

@@ -30,11 +30,15 @@ exec ssh "$@"
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a run: its wall time in seconds, and its result per host as the timer callback has it."""
+    """One task of a run: its wall time in seconds, and its result per host as the timer callback has it.
+
+    cpu: s of processor time on the controller
+    """
 
     name: str
     seconds: float
     hosts: dict[str, dict[str, Any]]
+    cpu: float = 0.0
 
     def only(self) -> dict[str, Any]:
         """The result of a task that ran on exactly one host."""
@@ -121,5 +125,5 @@ def read_tasks(data: list[dict[str, Any]]) -> list[Task]:
         failed = [host for host, result in item["hosts"].items() if result["failed"]]
         if item["end"] is None or failed:
             raise BenchmarkError(f"task {item['name']!r}: no result, or failed on {failed}")
-        found.append(Task(item["name"], item["end"] - item["start"], item["hosts"]))
+        found.append(Task(item["name"], item["end"] - item["start"], item["hosts"], item.get("cpu", 0.0)))
     return found

@@ -4,7 +4,8 @@
 """What the controller does to deliver a mesh to many hosts: our shares against a template over all hosts.
 
 Neither side runs a module, so it needs no lab. Both are tasks of one play, the order changing with the
-repetition.
+repetition, and a debug with them: what Ansible costs anyway. There are two plays: the least that a template
+needs, on hosts without facts; and as a widely used role has it, on hosts whose facts were gathered.
 """
 
 from __future__ import annotations
@@ -26,28 +27,17 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Row, samples
 from benchmarks.merge import FLOOR
 from benchmarks.mesh_planner import collection_home
+from benchmarks.mesh_templates import ROLE, SPARSE
 
-ACTION = CHECKOUT / "benchmarks" / "action_plugins" / "bench_mesh_share.py"
+ACTIONS = CHECKOUT / "benchmarks" / "action_plugins"
+KINDS = {"plain": SPARSE, "as a role, with facts": ROLE}
 REGION = 50
 """Members of a region, six of them with transit; of the others each fourth is behind NAT."""
 
-TIMEOUT = 600.0
+ROLE_UP_TO = 100
+"""Hosts; as a role it takes minutes for 200 (docs/benchmarks.md)."""
 
-TEMPLATE = """\
-[Interface]
-Address = {{ wireguard_address }}/32
-ListenPort = 51820
-{% for peer in groups['all'] if peer != inventory_hostname %}
-[Peer]
-# {{ peer }}
-PublicKey = {{ hostvars[peer].wireguard_public_key }}
-AllowedIPs = {{ hostvars[peer].wireguard_address }}/32
-{% if hostvars[peer].wireguard_endpoint is defined %}
-Endpoint = {{ hostvars[peer].wireguard_endpoint }}:51820
-{% endif %}
-{% endfor %}
-"""
-"""As roles for WireGuard have it: one file per host, of what all others' variables say."""
+TIMEOUT = 600.0
 
 
 def names(count: int) -> list[str]:
@@ -71,56 +61,113 @@ def inventory(count: int) -> dict[str, Any]:
         hosts[name] = {
             "wireguard_address": f"10.99.{number // 250}.{number % 250 + 1}",
             "wireguard_public_key": public_key(name),
+            "wireguard_site": f"site-{number // REGION}",
         }
         if endpoint(number):
             hosts[name]["wireguard_endpoint"] = endpoint(number)
     return {"all": {"hosts": hosts, "vars": {"ansible_connection": "local"}}}
 
 
-def tasks(count: int, registry: Path, number: int) -> list[dict[str, Any]]:
-    """Both tasks, and what Ansible needs for any. The template's one asserts that it has every other host."""
+def tasks(count: int, registry: Path, number: int, kind: str, facts: Path) -> list[dict[str, Any]]:
+    """Both sides, and what Ansible needs for any. The template's asserts that it has the other hosts."""
     ours = {"name": "ours", "bench_mesh_share": {"registry": str(registry)}}
+    callable_ones = sum(bool(endpoint(place)) for place in range(count))
+    expected = f"length == {count - 1}"
+    if kind != "plain":  # two behind NAT are no peers of each other
+        expected = f"length == ({count - 1} if wireguard_endpoint is defined else {callable_ones})"
     peer = {
         "name": "peer",
         "ansible.builtin.assert": {
-            "that": f"rendered | regex_findall('(?m)^PublicKey = ') | length == {count - 1}",
+            "that": f"rendered | regex_findall('(?m)^PublicKey = ') | {expected}",
             "quiet": True,
         },
-        "vars": {"rendered": TEMPLATE},
+        "vars": {"rendered": KINDS[kind]},
     }
-    return [FLOOR, ours, peer] if number % 2 else [peer, ours, FLOOR]
+    order = [FLOOR, ours, peer] if number % 2 else [peer, ours, FLOOR]
+    if kind == "plain":
+        return order
+    return [{"name": "facts", "bench_mesh_facts": {"file": str(facts)}}, *order]
+
+
+def gathered(playbooks: Playbooks, work: Path) -> Path:
+    """The facts of this machine as a file. Raises BenchmarkError."""
+    fleet, facts = work / "here.yml", work / "facts.json"
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    fleet.write_text(json.dumps({"all": {"hosts": {"here": here}}}), "utf-8")
+    setup = {"name": "setup", "ansible.builtin.setup": {}, "register": "found"}
+    keep = {
+        "name": "keep",
+        "ansible.builtin.copy": {"content": "{{ found.ansible_facts | to_json }}", "dest": str(facts)},
+    }
+    playbooks.run("all", [setup, keep], fleet)
+    return facts
 
 
 def benchmark(
-    playbooks: Playbooks, repetitions: int, say: Callable[[str], None], work: Path, counts: list[int]
+    playbooks: Playbooks,
+    repetitions: int,
+    say: Callable[[str], None],
+    work: Path,
+    counts: list[int],
+    role_up_to: int = ROLE_UP_TO,
 ) -> list[Row]:
-    """Per size the seconds of planning the mesh, and of each task over all hosts. Raises BenchmarkError."""
+    """Per size the seconds of planning the mesh, and of each task over all hosts. Raises BenchmarkError.
+
+    role_up_to: hosts up to which there is a run of the template as a role has it, too; one is enough, as it
+    is far above the noise
+    """
     plugins = playbooks.work / "action_plugins"
-    plugins.mkdir(exist_ok=True)
-    shutil.copy(ACTION, plugins)
+    shutil.copytree(ACTIONS, plugins, dirs_exist_ok=True)
+    facts = gathered(playbooks, work)
     rows: list[Row] = []
     for count in counts:
         fleet, registry = work / f"mesh-{count}.yml", work / f"registry-{count}" / "wan.yml"
         fleet.write_text(json.dumps(inventory(count)), "utf-8")
         registry.parent.mkdir(exist_ok=True)
-        found: dict[str, list[float]] = {"ours": [], "peer": [], "floor": [], "planned": []}
+        plans: list[float] = []
+        found: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
         for number in range(1, repetitions + 1):
-            say(f"mesh delivery {number}/{repetitions}: {count} hosts")
-            found["planned"].append(planned(work, count, registry))
-            run = playbooks.run("all", tasks(count, registry, number), fleet)
-            check(run.trips, {task.name: len(task.hosts) for task in run.tasks}, count)
-            for task in run.tasks:
-                found[task.name].append(task.seconds)
-        rows += rows_of(count, found)
+            plans.append(planned(work, count, registry))
+            for kind, times in found.items():
+                if kind != "plain" and (number > 1 or count > role_up_to):
+                    continue
+                say(f"mesh delivery {number}/{repetitions}: {count} hosts, {kind}")
+                run = playbooks.run("all", tasks(count, registry, number, kind, facts), fleet)
+                answers = {task.name: len(task.hosts) for task in run.tasks if task.name != "facts"}
+                check(run.trips, answers, count)
+                for task in run.tasks:
+                    times.setdefault(task.name, []).append(task.seconds)
+                    times.setdefault(f"cpu of {task.name}", []).append(task.cpu)
+                    if task.name == "ours":
+                        own = [item["seconds"] for item in task.hosts.values()]
+                        times.setdefault("own", []).append(1000 * sum(own) / len(own))
+        for kind, times in found.items():
+            if not times:
+                continue
+            rows += rows_of(f"{count} hosts, {kind}", times)
+        rows.append(Row("mesh delivery", f"{count} hosts: the registry from nothing", "s", samples(plans)))
+    size = facts.stat().st_size / 1024
+    rows.append(Row("mesh delivery", "facts of a host", "KB", samples([size]), digits=0))
     return rows
 
 
-def rows_of(count: int, found: dict[str, list[float]]) -> list[Row]:
-    ours, peer = samples(found["ours"]), samples(found["peer"])
+def rows_of(fleet: str, found: dict[str, list[float]]) -> list[Row]:
+    """Whole tasks, both less what Ansible needs for any task, and the action's own part of ours.
+
+    Processor time says the same on a busy machine; what is less than a debug's noise may be below 0.
+    """
+    ours, peer, floor = (found[name] for name in ("ours", "peer", "floor"))
+    cpu = [samples(found[f"cpu of {name}"]) for name in ("ours", "peer", "floor")]
+    less = [
+        samples([one - least for one, least in zip(side.values, cpu[2].values, strict=True)])
+        for side in cpu[:2]
+    ]
     return [
-        Row("mesh delivery", f"{count} hosts: all shares", "s", ours, peer, "peer/ours"),
-        Row("mesh delivery", f"{count} hosts: a debug, for comparison", "s", samples(found["floor"])),
-        Row("mesh delivery", f"{count} hosts: the registry from nothing", "s", samples(found["planned"])),
+        Row("mesh delivery", f"{fleet}: all shares", "s", samples(ours), samples(peer), "peer/ours"),
+        Row("mesh delivery", f"{fleet}: a debug, for comparison", "s", samples(floor)),
+        Row("mesh delivery", f"{fleet}: processor time", "s", cpu[0], cpu[1], "peer/ours"),
+        Row("mesh delivery", f"{fleet}: the same less that of a debug", "s", less[0], less[1]),
+        Row("mesh delivery", f"{fleet}: in the action itself, per host", "ms", samples(found["own"])),
     ]
 
 

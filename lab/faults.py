@@ -18,6 +18,9 @@ from types import TracebackType
 from lab.paths import ROOT
 from lab.shell import run
 
+# A busy virtual machine needs long to say that a unit has ended.
+_END_SECONDS = 60
+
 
 class Faults:
     """What can happen to the nodes of one lab. Every method raises LabError with the command's own words."""
@@ -58,7 +61,7 @@ class Faults:
         return [sys.executable, "-m", "lab", words[0], "--name", self.name, *words[1:]]
 
     def _lab(self, *words: str) -> str:
-        return run(["env", f"PYTHONPATH={ROOT}", *self.command(*words)], timeout=180)
+        return run(["env", f"PYTHONPATH={ROOT}", *self.command(*words)], timeout=900)
 
 
 class Background:
@@ -108,7 +111,7 @@ class Background:
             script = 'systemctl kill --signal="$1" "$2" 2>/dev/null || true'
             self._faults.execute(self._node, "sh", "-c", script, "sh", signal, self._unit)
             try:
-                self._process.wait(10)
+                self._process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

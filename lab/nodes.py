@@ -140,11 +140,12 @@ def wait_ssh(podman: Podman, node: Node) -> None:
         time.sleep(0.1)
 
 
-def greets(holder: Process, node: Node) -> bool:
-    """Whether an ssh server answers at the node's login address, within two seconds."""
-    script = 'exec 3<>"/dev/tcp/$1/22" && read -r -t 2 banner <&3 && [ "${banner#SSH-}" != "$banner" ]'
+def greets(holder: Process, node: Node, patience: float = 2) -> bool:
+    """Whether an ssh server answers at the node's login address, within `patience` s."""
+    script = 'exec 3<>"/dev/tcp/$1/22" && read -r banner <&3 && [ "${banner#SSH-}" != "$banner" ]'
+    line = [*enter(holder), "timeout", f"{patience:g}", "bash", "-c", script, "bash", node.login]
     try:
-        run([*enter(holder), "timeout", "2", "bash", "-c", script, "bash", node.login], timeout=10)
+        run(line, timeout=patience + 10)
     except LabError:
         return False
     return True

@@ -4,8 +4,8 @@
 """What a lab consists of: pure data. A lab holds one of the sets of nodes.
 
 The static inventories `inventories/lab/hosts.yml` (set default), `inventories/lab-mesh/hosts.yml`
-(set mesh) and `inventories/lab-vm/hosts.yml` (sets vm and vm-pair) name the same nodes and addresses;
-unit tests hold them together.
+(sets mesh and mesh-three) and `inventories/lab-vm/hosts.yml` (sets vm and vm-pair) name the same nodes
+and addresses; unit tests hold them together.
 """
 
 from __future__ import annotations
@@ -129,7 +129,13 @@ MACHINE_NODES = (
 )
 
 DEFAULT_SET = "default"
-SETS = {DEFAULT_SET: NODES, "mesh": MESH_NODES, "vm": MACHINE_NODES, "vm-pair": MACHINE_NODES[:2]}
+SETS = {
+    DEFAULT_SET: NODES,
+    "mesh": MESH_NODES,
+    "mesh-three": MESH_NODES[:3],
+    "vm": MACHINE_NODES,
+    "vm-pair": MACHINE_NODES[:2],
+}
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 

@@ -41,8 +41,15 @@ def ssh_config(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def nodes(ssh_config: str) -> dict[str, Any]:
     """Node name → testinfra host, with root's rights."""
+    # A virtual machine may need seconds for a login: one serves all commands.
+    shared = {"timeout": 120, "controlpath": str(Path(ssh_config).with_name("%n"))}
     return {
-        node.name: testinfra.get_host(f"ssh://{node.name}", ssh_config=ssh_config, sudo=node.user != "root")
+        node.name: testinfra.get_host(
+            f"ssh://{node.name}",
+            ssh_config=ssh_config,
+            sudo=node.user != "root",
+            **(shared if node.machine else {}),
+        )
         for node in NODES
     }
 

@@ -44,6 +44,10 @@ class Nodes:
     inventory: the one that names them, below inventories/
     """
 
+    # s a playbook and a single command may take.
+    playbook_seconds = 600.0
+    command_seconds = 120.0
+
     def __init__(self, reports: Path, inventory: str = "lab") -> None:
         self.reports = reports
         self.inventory = CHECKOUT / "inventories" / inventory
@@ -51,7 +55,9 @@ class Nodes:
     def run(self, node: str, *words: str, check: bool = True) -> str:
         """Runs a command in a node as root and returns its output."""
         line = [sys.executable, "-m", "lab", "exec", node, *words]
-        done = subprocess.run(line, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            line, cwd=CHECKOUT, capture_output=True, text=True, timeout=self.command_seconds
+        )
         assert not check or done.returncode == 0, f"{node}: {words}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -74,7 +80,12 @@ class Nodes:
         latest = self.reports / "latest.json"
         latest.unlink(missing_ok=True)
         done = subprocess.run(
-            line, cwd=CHECKOUT, capture_output=True, text=True, timeout=600, env=environment
+            line,
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=self.playbook_seconds,
+            env=environment,
         )
         report = json.loads(latest.read_text("utf-8")) if latest.exists() else {}
         return Run(done.returncode, done.stdout + done.stderr, report)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        start = time.monotonic()
         host = str((task_vars or {})["inventory_hostname"])
         share = cached_share(Path(self._task.args["registry"]), host, Path(C.DEFAULT_LOCAL_TMP))["share"]
         if share["member"] != host or len(share["tunnels"]) < 2 or not share["routes"]:
             raise AnsibleActionFail(f"{host}: a share of {share['member']}, {len(share['tunnels'])} tunnels")
-        return {"changed": False}
+        return {"changed": False, "bench_seconds": time.monotonic() - start}

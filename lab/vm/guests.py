@@ -28,6 +28,8 @@ from lab.vm.qemu import GuestPaths
 # An idle host with translation needs 15 to 30 s per guest; a host that is busy already many times that.
 BOOT_SECONDS = 600
 LOGIN_SECONDS = 120
+# A guest that is asked again before it has answered starts another sshd each time, and gets slower still.
+GREETING_SECONDS = 30
 CONSOLE_LINES = 15
 
 _TAP = """
@@ -187,7 +189,7 @@ def answers(holder: Process, files: GuestPaths, patience: float) -> bool:
     """Whether the guest runs and its sshd greets within `patience` s: on a busy host it may only be slow."""
     deadline = time.monotonic() + patience
     while alive(holder, files):
-        if greets(holder, files.node):
+        if greets(holder, files.node, GREETING_SECONDS):
             return True
         if time.monotonic() > deadline:
             return False
@@ -228,7 +230,7 @@ def wait_up(paths: LabPaths, holder: Process, node: Node, before: str | None = N
     while time.monotonic() < deadline:
         if not alive(holder, files):
             raise LabError(f"{node.name}: its machine has ended\n{console(files)}")
-        if greets(holder, node) and _booted(paths, node, before):
+        if greets(holder, node, GREETING_SECONDS) and _booted(paths, node, before):
             return
         time.sleep(0.5)
     raise LabError(f"{node.name}: not up after {BOOT_SECONDS} s; its console said last:\n{console(files)}")

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import yaml
 from lab_runs import BIN, CHECKOUT, Run
 
+from lab.errors import LabError
 from lab.faults import Background
 
 from .conftest import MeshLab
+from .kills import end_tree
 from .wrongs import CHAIN, FIREWALLED, NO_FRAGMENTS, PEER, RULES, Wrong
 
 ARMED = "/var/lib/swarm_node/mesh/armed.json"
@@ -43,7 +45,7 @@ def works():
     return subprocess.run(probe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 def until(found):
     while not found():
-        time.sleep(0.1)
+        time.sleep(0.2)
 is_armed = lambda: os.path.exists(armed)
 if not again:
     until(is_armed)
@@ -74,6 +76,12 @@ class Outcome:
         return not self.trouble and "cut" in self.times and "works" in self.times
 
     @property
+    def failure(self) -> str:
+        """What the run says of the node."""
+        node = self.wrong.node
+        return self.run.failure(node) if node in self.run.report.get("hosts", {}) else self.run.output
+
+    @property
     def seconds(self) -> float:
         """From the moment the neighbour stopped to answer until it answered again."""
         return self.times["works"] - self.times["cut"]
@@ -84,17 +92,33 @@ class Outcome:
 
 
 class Apply:
-    """One `mesh_apply` of some nodes with a registry of its own, in a process group of its own."""
+    """One `mesh_apply` in a session of its own. texts: node → the registry that it gets
 
-    def __init__(self, lab: MeshLab, base: Path, text: str, nodes: Iterable[str], **variables: Any) -> None:
-        (base / "registries").mkdir(parents=True, exist_ok=True)
-        (base / "registries/wan.yml").write_text(text, encoding="utf-8")
-        extra = {"mesh_registry_dir": str(base / "registries"), "node_batches": ["100%"], **variables}
+    hosts: node → variables; variables: of the run, before which those of hosts do not count
+    """
+
+    def __init__(
+        self,
+        lab: MeshLab,
+        base: Path,
+        texts: Mapping[str, str],
+        hosts: Mapping[str, Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> None:
+        found: dict[str, dict[str, Any]] = {}
+        for node, text in texts.items():
+            directory = base / node
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "wan.yml").write_text(text, encoding="utf-8")
+            found[node] = {"mesh_registry_dir": str(directory), **(hosts or {}).get(node, {})}
+        inventory = base / "hosts.yml"
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": found}}), encoding="utf-8")
         self.report = base / "reports/latest.json"
         self.report.unlink(missing_ok=True)
         self.output = (base / "output").open("w+", encoding="utf-8")
         line = [str(BIN / "ansible-playbook"), "swarm.node.mesh_apply", "-i", str(lab.inventory)]
-        line += ["--limit", ",".join(nodes), "-e", json.dumps(extra)]
+        line += ["-i", str(inventory), "--limit", ",".join(texts)]
+        line += ["-e", json.dumps({"node_batches": ["100%"], **variables})]
         environment = {**os.environ, "SWARM_NODE_REPORT_DIR": str(base / "reports"), "ANSIBLE_NOCOLOR": "1"}
         self.process = subprocess.Popen(
             line,
@@ -108,7 +132,7 @@ class Apply:
 
     def kill(self) -> None:
         """As a controller dies: at once, with all of its workers."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        end_tree(self.process.pid)
         self.process.wait(30)
 
     def wait(self) -> Run:
@@ -160,50 +184,72 @@ class Drill:
         wrong.change(data)
         return str(yaml.safe_dump(data, sort_keys=False))
 
-    def all_at_once(self, wrongs: Iterable[Wrong], how: str) -> list[Outcome]:
+    def each_alone(self, wrongs: Iterable[Wrong], how: str) -> list[Outcome]:
+        """All at once, each with a controller of its own."""
         with ThreadPoolExecutor(16) as pool:
             return list(pool.map(lambda wrong: self.one(wrong, how), wrongs))
 
     def apply(self, text: str, nodes: Iterable[str], **variables: Any) -> Run:
         """Waits for a run with this registry."""
-        return Apply(self.lab, self.base / "apply", text, nodes, **variables).wait()
+        return Apply(self.lab, self.base / "apply", dict.fromkeys(nodes, text), **variables).wait()
 
     def one(self, wrong: Wrong, how: str, after: Callable[[], None] = lambda: None) -> Outcome:
-        """One wrong change on its node. Leaves the registry alone: the run has a copy.
+        """One wrong change on its node."""
+        return self.together([wrong], how, after)[0]
+
+    def together(
+        self, wrongs: Sequence[Wrong], how: str, after: Callable[[], None] = lambda: None
+    ) -> list[Outcome]:
+        """Wrong changes in one run, each with its node and its copy of the registry.
 
         after: called once the controller is killed
         """
-        seconds = 120 if how == ALIVE else SECONDS
-        variables = {"mesh_confirm_seconds": seconds, **wrong.variables}
-        if wrong.node == FIREWALLED:
-            variables.setdefault("mesh_firewall", CHAIN)
-        watch = self.watch(wrong)
-        outcome = Outcome(wrong, how, Run(-1, "", {}))
-        base = self.base / wrong.node
-        apply = Apply(self.lab, base, self.edited(wrong), [wrong.node], **variables)
+        outcomes = [Outcome(wrong, how, Run(-1, "", {})) for wrong in wrongs]
+        base = self.base / "-".join(wrong.node for wrong in wrongs)
+        watches = [self.watch(wrong) for wrong in wrongs]
+        apply = Apply(
+            self.lab,
+            base,
+            {wrong.node: self.edited(wrong) for wrong in wrongs},
+            {wrong.node: self.variables(wrong) for wrong in wrongs},
+            mesh_confirm_seconds=120 if how == ALIVE else SECONDS,
+        )
         try:
             if how != ALIVE:
-                self.await_word(watch, "cut", apply)
+                self.await_cuts(watches, apply)
                 apply.kill()
                 after()
-            if how in (REBOOTED, CRASHED):
-                outcome.times.update(times(watch.output()))
-                watch.stop()
-                self.restart(wrong.node, how)
-                watch = self.watch(wrong, "again")
-            outcome.run = apply.wait()
-            assert how != ALIVE or "armed" in times(watch.output()), "nothing was armed"
-            code, _ = watch.wait(LONGEST)
-            outcome.trouble = "" if code == 0 else f"the watch returned {code}"
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            outcome.trouble = f"{type(error).__name__}: {error}"
+            run = apply.wait()
+            with ThreadPoolExecutor(len(wrongs)) as pool:
+                list(pool.map(self.come_back, outcomes, watches, repeat(run)))
         finally:
-            outcome.times.update(times(watch.stop()))
+            for watch in watches:
+                said(watch)
             if apply.process.poll() is None:
                 apply.kill()
-        if "uncut" in outcome.times and not outcome.trouble:
+        return outcomes
+
+    def come_back(self, outcome: Outcome, watch: Background, run: Run) -> None:
+        """What becomes of a node once its controller has ended."""
+        outcome.run = run
+        try:
+            self.await_cut(watch)
+            outcome.times.update(times(watch.output()))
+            if outcome.how in (REBOOTED, CRASHED):
+                said(watch)
+                self.restart(outcome.wrong.node, outcome.how)
+                watch = self.watch(outcome.wrong, "again")
+            code, _ = watch.wait(LONGEST)
+            outcome.trouble = "" if code == 0 else f"the watch returned {code}"
+        except (AssertionError, LabError, subprocess.TimeoutExpired) as error:
+            outcome.trouble = f"{type(error).__name__}: {error}"
+        outcome.times.update(said(watch))
+        if outcome.trouble:
+            return
+        if "uncut" in outcome.times:
             outcome.trouble = "the change did not cut the node off"
-        return outcome
+        elif outcome.how == ALIVE and outcome.wrong.says not in outcome.failure:
+            outcome.trouble = f"its own probe does not say why: {outcome.failure}"
 
     # -- pieces that other tests use, too
 
@@ -212,13 +258,25 @@ class Drill:
         probe = ("fping", "-q", "-c1", "-t500", "-b", str(wrong.size), target)
         return self.lab.faults.background(wrong.node, "python3", "-c", WATCH, ARMED, again, *probe)
 
-    def await_word(self, watch: Background, word: str, apply: Apply) -> None:
-        """Until the node says it. Raises AssertionError where the run ends before."""
-        deadline = time.monotonic() + 120
-        while word not in times(watch.output()):
-            assert apply.process.poll() is None, f"the run ended before {word}: {apply.wait().output}"
-            assert watch.running, f"no {word}: {watch.output()!r}"
-            assert time.monotonic() < deadline, f"no {word} within 120 s: {watch.output()!r}"
+    def variables(self, wrong: Wrong) -> dict[str, Any]:
+        return {**({"mesh_firewall": CHAIN} if wrong.node == FIREWALLED else {}), **wrong.variables}
+
+    def await_cuts(self, watches: Sequence[Background], apply: Apply) -> None:
+        """Until all nodes are cut off, or the run has ended, or some are for a while."""
+        deadline = time.monotonic() + 180
+        while waiting := [watch for watch in watches if not _is_decided(watch)]:
+            if len(waiting) < len(watches):
+                deadline = min(deadline, time.monotonic() + SECONDS / 2)
+            if apply.process.poll() is not None or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+
+    def await_cut(self, watch: Background) -> None:
+        """Raises AssertionError where the node is not cut off."""
+        deadline = time.monotonic() + 60
+        while not _is_decided(watch):
+            assert watch.running, f"not cut off: {watch.output()!r}"
+            assert time.monotonic() < deadline, f"not cut off within 60 s: {watch.output()!r}"
             time.sleep(0.1)
 
     def restart(self, node: str, how: str) -> None:
@@ -227,6 +285,18 @@ class Drill:
         else:
             self.lab.faults.crash(node)
             self.lab.faults.start(node)
+
+
+def _is_decided(watch: Background) -> bool:
+    return bool({"cut", "uncut"} & set(times(watch.output())))
+
+
+def said(watch: Background) -> dict[str, float]:
+    """What an ended watch has said; also where its node is down."""
+    try:
+        return times(watch.stop())
+    except LabError:
+        return times(watch.output())
 
 
 def times(output: str) -> dict[str, float]:

@@ -177,6 +177,16 @@ def test_a_clock_that_is_wrong(unchanged: MeshLab, tmp_path: Path, monkeypatch: 
 
 # -- a join
 
+TWO_PLACES = """
+import socket
+real = socket.getaddrinfo
+def getaddrinfo(host, *more, **options):
+    if host != "two.mesh.test":
+        return real(host, *more, **options)
+    return [(2, 2, 17, "", (address, 0)) for address in ("10.77.0.51", "10.77.0.99")]
+socket.getaddrinfo = getaddrinfo
+"""
+
 
 def join(lab: MeshLab, hosts: dict[str, dict[str, Any]], **extra: Any) -> Run:
     """hosts: name → what the inventory says of it"""
@@ -246,6 +256,20 @@ def test_two_behind_nat_and_no_relay(unchanged: MeshLab) -> None:
     said = refused(join(unchanged, {"spare-1": wishes, "spare-2": wishes}))
     assert "NAT" in said and "spare-1" in said, said
     assert not (unchanged.registries / "new.yml").exists()
+
+
+def test_a_name_that_stands_for_two_places(
+    unchanged: MeshLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the controller's resolver: who calls the node would get the one or the other."""
+    (tmp_path / "sitecustomize.py").write_text(TWO_PLACES, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    wishes = {"mesh_name": "wan", "mesh_endpoint": "two.mesh.test"}
+    refused(
+        join(unchanged, {"spare-1": wishes}),
+        *("mesh_endpoint", "two.mesh.test", "10.77.0.51, 10.77.0.99", "a name of one address"),
+        "host spare-1",
+    )
 
 
 def test_a_port_that_is_taken_after_the_join_is_refused_by_the_node(unchanged: MeshLab) -> None:

@@ -5,56 +5,54 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from lab_runs import BIN, CHECKOUT
 
 from .conftest import MEMBERS, MeshLab
+from .kills import Step, killed, killed_at, take_back, until_quiet
 from .test_life import everybody_answers, lost
 from .traffic import Probes
 
 pytestmark = pytest.mark.long
 
+EVERYBODY = (*MEMBERS, "spare-1")
+PAIRS = (("fra-1", "ams-1"), ("home-1", "home-2"), ("ams-2", "fra-3"), ("fra-2", "home-1"))
+SPARING_MS = 50
+"""Between two probes, as these tests take minutes. A shorter gap may go unseen; test_life has 10."""
+SECONDS = 30
+"""mesh_confirm_seconds where the nodes go back by themselves."""
 
-def killed(lab: MeshLab, playbook: str, when: Callable[[], bool], **extra: Any) -> None:
-    """Starts a playbook and kills it, with all that it started here, as soon as `when` says so."""
-    spares = str(extra.pop("spares", ""))
-    lab.extra_inventory.write_text(
-        json.dumps({"all": {"hosts": {name: {"mesh_name": "wan"} for name in spares.split()}}}), "utf-8"
-    )
-    variables = {"mesh_registry_dir": str(lab.registries), "node_batches": ["100%"], **extra}
-    line = [str(BIN / "ansible-playbook"), f"swarm.node.mesh_{playbook}", "-i", str(lab.inventory)]
-    line += ["-i", str(lab.extra_inventory), "-e", json.dumps(variables)]
-    process = subprocess.Popen(
-        line,
-        cwd=CHECKOUT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "SWARM_NODE_REPORT_DIR": str(lab.reports)},
-        start_new_session=True,
-    )
-    try:
-        while not when():
-            assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.02)
-    finally:
-        os.killpg(process.pid, 9)
-        process.wait()
+LEARN = "Learn of the nodes that are to be members"
+REGISTER = "Change the registry of each mesh"
+CHANGE = "Change the members that need it, one first, then in batches"
+APPLY = "Reconcile tunnels, routes, filters and the firewall's opening"
+CONFIRM = "Confirm the change, or take it back"
+MAKE_KEY = "Make the node's key, or find it"
+
+APPLIED = Step(CHANGE, APPLY)
+"""The first node has its share; the others have it, or get it; all are armed."""
+CONFIRMED = Step(CHANGE, CONFIRM)
+"""The first node has confirmed; those that have not go back."""
 
 
-def until_nothing_is_armed(lab: MeshLab, names: tuple[str, ...]) -> None:
-    """A node whose change nobody confirms takes it back at its deadline. Until then it refuses others."""
-    deadline = time.monotonic() + 30 + 60
-    for name in names:
-        while lab.sh(name, "ls /var/lib/swarm_node/mesh/armed.json 2>/dev/null; true"):
-            assert time.monotonic() < deadline, f"{name} is armed still"
-            time.sleep(1)
+@pytest.fixture
+def undisturbed(mesh: MeshLab) -> Iterator[None]:
+    """No packet between members that stay is lost meanwhile."""
+    pairs = [(source, mesh.address(target)) for source, target in PAIRS]
+    probes = Probes(mesh.faults, pairs, SPARING_MS)
+    yield
+    assert lost(probes.stop()) == {}
+
+
+def killed_again_and_again(
+    lab: MeshLab, names: Sequence[str], runs: Sequence[tuple[str, Step]], **extra: object
+) -> None:
+    """Each run goes on where the one before was killed, until it is itself."""
+    for playbook, step in runs:
+        killed_at(lab, playbook, step, spares="spare-1", **extra)
+        take_back(lab, names)
 
 
 def settled(lab: MeshLab) -> bool:
@@ -62,65 +60,118 @@ def settled(lab: MeshLab) -> bool:
     return not any({"next", "old", "leaving"} & set(link) for link in registry["links"])
 
 
-def test_a_join_that_was_killed_before_anything_was_applied_goes_on(mesh: MeshLab) -> None:
+def test_a_join_goes_on_wherever_it_was_killed(mesh: MeshLab, undisturbed: None) -> None:
     before = {name: mesh.interfaces(name) for name in MEMBERS}
-    killed(
-        mesh,
-        "join",
-        lambda: "spare-1" in mesh.registry()["members"],
-        spares="spare-1",
-        node_hosts="spare-1",
-    )
+    registering = Step("Enter them into the registries", REGISTER)
+    steps = (Step(LEARN, MAKE_KEY), registering)
+    killed_again_and_again(mesh, EVERYBODY, [("join", step) for step in steps], node_hosts="spare-1")
     key = mesh.registry()["members"]["spare-1"]["keys"]
     assert mesh.interfaces("spare-1") == []
     assert {name: mesh.interfaces(name) for name in MEMBERS} == before
+    steps = (APPLIED, CONFIRMED)
+    killed_again_and_again(mesh, EVERYBODY, [("join", step) for step in steps], node_hosts="spare-1")
     run = mesh.mesh("join", spares=["spare-1"], node_hosts="spare-1", node_batches=["100%"])
     assert run.code == 0, run.output
     assert mesh.registry()["members"]["spare-1"]["keys"] == key
-    everybody_answers(mesh, (*MEMBERS, "spare-1"))
+    everybody_answers(mesh, EVERYBODY)
     again = mesh.mesh("join", spares=["spare-1"])
     assert again.code == 0 and again.report["totals"]["writes"] == 0, again.output
 
 
-def _keys_are_in(lab: MeshLab) -> Callable[[], bool]:
-    """The registry has the new keys; no node has them yet."""
-    return lambda: any("next" in link for link in lab.registry()["links"])
-
-
 def _some_have_them(lab: MeshLab) -> Callable[[], bool]:
     """Nodes are about to get the tunnels beside."""
-    return lambda: any(name.endswith("b") for name in lab.interfaces("fra-2"))
+    before = set(lab.interfaces("fra-2"))
+    return lambda: bool(set(lab.interfaces("fra-2")) - before)
 
 
 def _routes_move(lab: MeshLab) -> Callable[[], bool]:
     return lambda: any("old" in link for link in lab.registry()["links"])
 
 
-@pytest.mark.parametrize("stage", [_keys_are_in, _some_have_them, _routes_move])
-def test_a_rotation_that_was_killed_goes_on(
-    mesh: MeshLab, stage: Callable[[MeshLab], Callable[[], bool]]
+@pytest.mark.parametrize("stage", [_some_have_them, _routes_move])
+def test_a_rotation_that_was_killed_goes_on_with_the_same_command(
+    mesh: MeshLab, undisturbed: None, stage: Callable[[MeshLab], Callable[[], bool]]
 ) -> None:
-    members = (*MEMBERS, "spare-1")
     before = mesh.registry()["members"]["fra-2"]["keys"]
-    pairs = [("fra-1", "ams-1"), ("home-1", "home-2"), ("ams-2", "fra-3"), ("fra-2", "home-1")]
-    probes = Probes(mesh.faults, [(source, mesh.address(target)) for source, target in pairs])
-    try:
-        killed(mesh, "rotate", stage(mesh), spares="spare-1", node_hosts="fra-2", mesh_confirm_seconds=30)
-        until_nothing_is_armed(mesh, members)
-        run = mesh.mesh("rotate", spares=["spare-1"], node_hosts="fra-2", node_batches=["100%"])
-    finally:
-        counts = probes.stop()
+    killed(
+        mesh,
+        "rotate",
+        stage(mesh),
+        spares="spare-1",
+        node_hosts="fra-2",
+        mesh_confirm_seconds=SECONDS,
+    )
+    until_quiet(mesh, EVERYBODY)
+    run = mesh.mesh("rotate", spares=["spare-1"], node_hosts="fra-2", node_batches=["100%"])
     assert run.code == 0, run.output
-    assert lost(counts) == {}
-    registry = mesh.registry()
-    assert settled(mesh), registry["links"]
+    has_new_keys(mesh, before)
+
+
+def test_a_rotation_goes_on_wherever_it_was_killed(mesh: MeshLab, undisturbed: None) -> None:
+    before = mesh.registry()["members"]["fra-2"]["keys"]
+    start = Step("Put them beside the old ones", REGISTER)
+    killed_again_and_again(mesh, EVERYBODY, [("rotate", start)], node_hosts="fra-2")
+    steps = (
+        # The new tunnels.
+        APPLIED,
+        CONFIRMED,
+        # The routes.
+        Step("Decide which routes move", REGISTER),
+        APPLIED,
+        CONFIRMED,
+        # The old tunnels.
+        Step("Decide which routes move", REGISTER),
+        APPLIED,
+    )
+    killed_again_and_again(mesh, EVERYBODY, [("settle", step) for step in steps])
+    run = mesh.mesh("settle", spares=["spare-1"], node_batches=["100%"])
+    assert run.code == 0, run.output
+    has_new_keys(mesh, before)
+
+
+def has_new_keys(lab: MeshLab, before: dict[int, str]) -> None:
+    """fra-2 has, alone and everywhere."""
+    registry = lab.registry()
+    assert settled(lab), registry["links"]
     after = registry["members"]["fra-2"]["keys"]
     assert len(after) == 1 and after != before
-    everybody_answers(mesh, members)
-    assert mesh.mesh("apply", spares=["spare-1"]).report["totals"]["writes"] == 0
+    files = lab.run("fra-2", "ls", "/etc/swarm_node/mesh/wan/keys").split()
+    assert files == [f"{number}.key" for number in after], "it still has its old key"
+    everybody_answers(lab, EVERYBODY)
+    assert lab.mesh("apply", spares=["spare-1"]).report["totals"]["writes"] == 0
+
+
+def test_a_departure_goes_on_wherever_it_was_killed(mesh: MeshLab, undisturbed: None) -> None:
+    number = mesh.registry()["members"]["spare-1"]["number"]
+    steps = (
+        Step("Decide what the members' going means", REGISTER),
+        # The routes.
+        APPLIED,
+        CONFIRMED,
+        # The tunnels.
+        Step("Decide which routes move", REGISTER),
+        CONFIRMED,
+        Step("Take the mesh away from those who left", APPLY),
+    )
+    killed_again_and_again(mesh, EVERYBODY, [("leave", step) for step in steps], member="spare-1")
+    run = mesh.mesh("leave", spares=["spare-1"], member="spare-1", node_batches=["100%"])
+    assert run.code == 0, run.output
+    assert "spare-1" not in mesh.registry()["members"]
+    assert has_nothing(mesh, "spare-1")
+    for name in MEMBERS:
+        assert not {f"wan-{number}", f"wan-{number}b"} & set(mesh.interfaces(name))
+    everybody_answers(mesh)
+    assert mesh.mesh("apply").report["totals"]["writes"] == 0
+
+
+def has_nothing(lab: MeshLab, name: str) -> bool:
+    left = lab.sh(name, "find /etc/swarm_node/mesh /etc/wireguard -type f 2>/dev/null; true").split()
+    return not left and not lab.interfaces(name)
 
 
 def test_a_node_that_left_while_it_was_off_is_not_talked_to_when_it_is_back(mesh: MeshLab) -> None:
+    run = mesh.mesh("join", spares=["spare-1"], node_hosts="spare-1", node_batches=["100%"])
+    assert run.code == 0, run.output
     number = mesh.registry()["members"]["spare-1"]["number"]
     mesh.faults.crash("spare-1")
     try:
@@ -146,23 +197,19 @@ def test_a_node_that_left_while_it_was_off_is_not_talked_to_when_it_is_back(mesh
     run = mesh.mesh("leave", spares=["spare-1"], member="spare-1", node_batches=["100%"])
     assert run.code == 0 and "has left already" in run.output, run.output
     assert mesh.registry() == before
-    assert mesh.interfaces("spare-1") == []
-    left = mesh.sh("spare-1", "find /etc/swarm_node/mesh /etc/wireguard -type f 2>/dev/null; true")
-    assert left.split() == []
+    assert has_nothing(mesh, "spare-1")
 
 
 def test_one_node_without_the_mesh_leaves_the_others_as_they_are(mesh: MeshLab) -> None:
     before = {name: mesh.interfaces(name) for name in MEMBERS}
     probes = Probes(mesh.faults, [("fra-1", mesh.address("ams-1")), ("home-1", mesh.address("home-2"))])
     try:
-        run = mesh.mesh("apply", "--limit", "ams-3", mesh_state="absent", max_disruption="peer_jobs")
+        run = mesh.mesh("apply", "--limit", "ams-3", mesh_state="absent", node_max_disruption="peer_jobs")
     finally:
         counts = probes.stop()
     assert run.code == 0, run.output
     assert lost(counts) == {}
-    assert mesh.interfaces("ams-3") == []
-    left = mesh.sh("ams-3", "find /etc/swarm_node/mesh /etc/wireguard -type f 2>/dev/null; true").split()
-    assert left == []
+    assert has_nothing(mesh, "ams-3")
     assert {name: mesh.interfaces(name) for name in MEMBERS if name != "ams-3"} == {
         name: found for name, found in before.items() if name != "ams-3"
     }

@@ -74,7 +74,7 @@ def everybody_answers_to(lab: MeshLab, name: str) -> None:
 
 
 def test_what_the_probe_sees_is_undone_at_once(drill: Drill) -> None:
-    for outcome in drill.all_at_once(WRONGS, ALIVE):
+    for outcome in drill.each_alone(WRONGS, ALIVE):
         assert outcome.good, outcome
         assert outcome.run.code != 0, outcome
         said = outcome.run.failure(outcome.wrong.node)
@@ -84,7 +84,7 @@ def test_what_the_probe_sees_is_undone_at_once(drill: Drill) -> None:
 
 
 def test_a_controller_that_died(drill: Drill) -> None:
-    for outcome in drill.all_at_once(WRONGS, KILLED):
+    for outcome in drill.together(WRONGS, KILLED):
         assert outcome.good, outcome
         # The time in which the guard starts counts; what it undoes takes some, too.
         assert SECONDS - 10 < outcome.times["lifted"] - outcome.times["armed"] < SECONDS * 1.2 + 30, outcome

@@ -272,6 +272,32 @@ def test_no_key_is_anywhere_but_in_its_file(mesh: MeshLab, evidence: Evidence) -
     _has_looked_everywhere(mesh, entries)
 
 
+def test_a_key_that_is_anywhere_else_is_found(mesh: MeshLab, evidence: Evidence) -> None:
+    """The control of the test before: the same search finds a key wherever none may be."""
+    node = "spare-1"
+    key = next(path for path in mesh.sh(node, f"find {KEYS} -name '*.key'").split())
+    text = mesh.run(node, "cat", key).strip()
+    name = evidence.secrets[text].name
+    mesh.sh(node, f"cp {key} /var/tmp/planted; logger -t planted $(cat {key})")
+    mesh.sh(node, f"base64 -d {key} | od -An -tx1 | tr -d ' \\n' >/run/planted-hex")
+    mesh.sh(node, f"base64 {key} >/run/planted-twice")
+    mesh.sh(node, f"install -m 0644 {key} {KEYS}/planted.key")
+    shown = mesh.faults.background(node, "sh", "-c", "sleep 300; :", "planted", text)
+    (evidence.base / "planted.jsonl").write_text(f'{{"key": "{text}"}}', encoding="utf-8")
+    try:
+        entries = [*evidence.controller_entries(), *evidence.node_entries(node)]
+    finally:
+        shown.stop()
+        mesh.sh(node, f"rm /var/tmp/planted /run/planted-hex /run/planted-twice {KEYS}/planted.key")
+    at = {entry.place: entry for entry in entries}
+    leaks = Search(evidence.secrets.values()).leaks(entries)
+    found = {(leak.secret, leak.place) for leak in leaks if not _is_key_file(at[leak.place])}
+    files = [f"{node}:{path}" for path in ("/var/tmp/planted", "/run/planted-hex", "/run/planted-twice")]
+    places = [*files, f"{node}:{KEYS}/planted.key", str(evidence.base / "planted.jsonl")]
+    places += [f"{node} journal", f"{node} processes"]
+    assert {(name, place) for place in places} <= found
+
+
 def _is_key_file(entry: Entry) -> bool:
     return f":{KEYS}/" in entry.place and entry.mode == 0o600 and entry.user == 0
 

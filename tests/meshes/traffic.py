@@ -15,10 +15,8 @@ from typing import Any
 from lab.faults import Faults
 
 INTERVAL_MS = 10
-LONGEST = 900
+LONGEST = 1800
 """s after which whatever runs in a node ends by itself."""
-
-FPING = ("fping", "-q", "-c", str(LONGEST * 1000 // INTERVAL_MS), "-p", str(INTERVAL_MS), "-t", "2000")
 
 _SUMMARY = re.compile(r"xmt/rcv/%loss = (\d+)/(\d+)/")
 
@@ -38,11 +36,14 @@ class Count:
 
 
 class Probes:
-    """100 probes a second for each (source node, address): sent and received are counted by fping."""
+    """Probes for each (source node, address), 100 a second: sent and received are counted by fping."""
 
-    def __init__(self, faults: Faults, pairs: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, faults: Faults, pairs: Iterable[tuple[str, str]], interval_ms: int = INTERVAL_MS
+    ) -> None:
         self.pairs = list(pairs)
-        self.running = [faults.background(source, *FPING, target) for source, target in self.pairs]
+        times = ("-c", str(LONGEST * 1000 // interval_ms), "-p", str(interval_ms), "-t", "2000")
+        self.running = [faults.background(source, "fping", "-q", *times, to) for source, to in self.pairs]
         time.sleep(1.0)
 
     def stop(self) -> list[Count]:

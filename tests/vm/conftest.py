@@ -13,14 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from lab.vm.guests import BOOT_SECONDS, LOGIN_SECONDS
+
 CHECKOUT = Path(__file__).resolve().parents[2]
+LONGEST = BOOT_SECONDS + 2 * LOGIN_SECONDS
+"""s for a command of the lab: longer than it waits itself, so that its own words are what is seen."""
+
 UNDERLAY = {f"vm-{number}": f"10.79.0.1{number}" for number in range(1, 5)}
 
 
 class Guests:
     """The running lab whose name is in SWARM_NODE_LAB."""
 
-    def lab(self, *words: str, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+    def lab(self, *words: str, timeout: float = LONGEST) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "lab", *words]
         return subprocess.run(
             line,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import spec
-from tests.vm.conftest import CHECKOUT, UNDERLAY, Guests
+from tests.vm.conftest import CHECKOUT, LONGEST, UNDERLAY, Guests
 
 FIRST, SECOND, THIRD, FOURTH = UNDERLAY
 DELAY_MS = 40.0
@@ -52,7 +52,7 @@ def test_ansible_reaches_every_guest(guests: Guests) -> None:
     ]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(
-        line, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, env=environment, check=False
+        line, cwd=CHECKOUT, capture_output=True, text=True, timeout=LONGEST, env=environment, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert {text.split(" ")[0] for text in done.stdout.splitlines() if "SUCCESS" in text} == set(UNDERLAY)
@@ -147,7 +147,7 @@ def test_ansible_reboots_a_guest(guests: Guests) -> None:
     line = [str(Path(sys.executable).parent / "ansible"), "-i", "inventories/lab-vm", THIRD, "-m", "reboot"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(
-        line, cwd=CHECKOUT, capture_output=True, text=True, timeout=600, env=environment, check=False
+        line, cwd=CHECKOUT, capture_output=True, text=True, timeout=LONGEST, env=environment, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert guests.boot_id(THIRD) != before
