@@ -20,6 +20,7 @@ sys.path.insert(0, str(CHECKOUT))
 from lab.keys import ssh_options  # noqa: E402
 from lab.paths import LabPaths  # noqa: E402
 from lab.sets import nodes_of  # noqa: E402
+from lab.spec import Node  # noqa: E402
 
 PATHS = LabPaths(os.environ.get("SWARM_NODE_LAB") or "molecule")
 NODES = nodes_of(PATHS)
@@ -41,17 +42,20 @@ def ssh_config(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def nodes(ssh_config: str) -> dict[str, Any]:
     """Node name → testinfra host, with root's rights."""
-    # A virtual machine may need seconds for a login: one serves all commands.
-    shared = {"timeout": 120, "controlpath": str(Path(ssh_config).with_name("%n"))}
     return {
         node.name: testinfra.get_host(
             f"ssh://{node.name}",
             ssh_config=ssh_config,
             sudo=node.user != "root",
-            **(shared if node.machine else {}),
+            **(shared_login(ssh_config, node) if node.machine else {}),
         )
         for node in NODES
     }
+
+
+def shared_login(ssh_config: str, node: Node) -> dict[str, Any]:
+    """A virtual machine may need seconds for a login: one serves all commands."""
+    return {"timeout": 120, "controlpath": str(Path(ssh_config).with_name(node.name))}
 
 
 @pytest.fixture(params=[node.name for node in NODES])

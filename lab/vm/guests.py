@@ -31,6 +31,13 @@ LOGIN_SECONDS = 120
 # A guest that is asked again before it has answered starts another sshd each time, and gets slower still.
 GREETING_SECONDS = 30
 CONSOLE_LINES = 15
+# A guest that goes down may leave a connection open, which would be waited on for ever.
+_PATIENCE = (
+    "LogLevel=ERROR",
+    f"ConnectTimeout={LOGIN_SECONDS}",
+    "ServerAliveInterval=15",
+    "ServerAliveCountMax=8",
+)
 
 _TAP = """
 set -eu
@@ -205,13 +212,12 @@ def boot_id(paths: LabPaths, node: Node) -> str | None:
 def as_root(paths: LabPaths, node: Node, words: list[str], *flags: str) -> list[str]:
     """The ssh call that runs the words, joined by blanks, in a guest's shell as root."""
     command = keys.ssh_command(paths, dataclasses.replace(node, user="root"), words)
-    return [command[0], *flags, "-o", "LogLevel=ERROR", *command[1:]]
+    return [command[0], *flags, *(word for option in _PATIENCE for word in ("-o", option)), *command[1:]]
 
 
 def login(paths: LabPaths, node: Node, words: list[str], *, check: bool = True) -> str:
     """Runs the words in the guest as root and returns their output; with `check`, LabError on failure."""
-    options = (f"ConnectTimeout={LOGIN_SECONDS}", "BatchMode=yes", "ServerAliveInterval=10")
-    line = as_root(paths, node, words, "-T", *(word for option in options for word in ("-o", option)))
+    line = as_root(paths, node, words, "-T", "-o", "BatchMode=yes")
     try:
         return run(line, timeout=LOGIN_SECONDS + 30)
     except LabError:

@@ -25,6 +25,11 @@ rm -r /usr/sbin/policy-rc.d /srv/more
 
 def install(lab: str, node: str, packages: list[str], work: Path) -> None:
     """Installs packages and all they need; work: a directory of the caller's."""
+    query = (
+        f"dpkg-query -f '${{Status}}\\n' -W {' '.join(packages)} | grep -c '^install ok installed' || true"
+    )
+    if int(_exec(lab, node, "sh", "-c", f"{query} 2>/dev/null")) == len(packages):
+        return
     for name in ("lists/partial", "cache/archives/partial"):
         (work / name).mkdir(parents=True, exist_ok=True)
     suite = sets.node_of(LabPaths(lab), node).suite

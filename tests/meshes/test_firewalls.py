@@ -26,7 +26,6 @@ from .walls import (
     CHAIN,
     FILES,
     FIREWALLD,
-    LISTEN,
     NODES,
     OPERATOR,
     PORT,
@@ -156,7 +155,7 @@ def test_a_wrong_change_is_taken_back_with_what_it_opened(walls: Walls) -> None:
 
 def test_a_transit_member_forwards(walls: Walls) -> None:
     target = walls.lab.address(CALLER)
-    with walls.lab.faults.background(CALLER, "python3", "-c", LISTEN):
+    with walls.service(CALLER):
         number = walls.lab.registry()["members"][TRANSIT]["number"]
         route = f"{target}/32 dev wan-{number} metric 5"
         connect = f"import socket; socket.create_connection(('{target}', {PORT}), 10)"
@@ -168,9 +167,9 @@ def test_a_transit_member_forwards(walls: Walls) -> None:
 
 def test_services_on_a_member_are_the_daemons_matter(walls: Walls) -> None:
     for node in WALLED:
-        with walls.lab.faults.background(node, "python3", "-c", LISTEN):
+        with walls.service(node):
             reached = f"import socket; socket.create_connection(('{walls.lab.address(node)}', {PORT}), 5)"
-            assert "refused" in walls.lab.sh(CALLER, f'python3 -c "{reached}" 2>&1 || echo refused')
+            assert "kept out" in walls.lab.sh(CALLER, f'python3 -c "{reached}" 2>&1 || echo kept out')
 
 
 @with_firewalld

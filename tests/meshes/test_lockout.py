@@ -14,7 +14,8 @@ import yaml
 from lab.faults import Background
 
 from .conftest import MEMBERS, MeshLab
-from .drill import ALIVE, ARMED, CRASHED, KILLED, REBOOTED, SECONDS, Drill, times
+from .drill import ALIVE, ARMED, CRASHED, KILLED, REBOOTED, SECONDS, Apply, Drill, times
+from .kills import KILL_MODULE
 from .wrongs import ALLOWED, FIREWALLED, WRONGS, Registry, Wrong
 
 pytestmark = pytest.mark.long
@@ -31,18 +32,6 @@ ip route show proto 213 | sort; ip -6 route show proto 213 | sort
 find /etc/wireguard /etc/swarm_node /etc/systemd/system -type f -o -type l | sort | xargs sha256sum
 """
 """What a change of the mesh would change, as text."""
-
-KILL_MODULE = """
-import glob, os, sys, time
-while not os.path.exists(sys.argv[1]):
-    time.sleep(0.01)
-for place in glob.glob("/proc/[0-9]*/cmdline"):
-    with open(place, "rb") as file:
-        if file.read() == b"/usr/bin/python3\\0":
-            os.kill(int(place.split("/")[2]), 9)
-            print("killed", time.time(), flush=True)
-"""
-"""A module that came through a pipe is a Python without arguments."""
 
 READ_ONLY = f"mount --bind {STATE} {STATE} && mount -o remount,bind,ro {STATE}"
 FULL = f"""
@@ -101,17 +90,27 @@ def test_a_node_that_went_down_after_the_controller(drill: Drill) -> None:
     nothing_is_left(drill)
 
 
-def test_a_module_that_died_on_the_node_and_a_second_run_meanwhile(drill: Drill) -> None:
+def test_a_module_that_died_on_the_node_is_taken_back_by_its_run(drill: Drill) -> None:
     wrong = WRONGS[0]
-    killer = drill.lab.faults.background(wrong.node, "python3", "-c", KILL_MODULE, ARMED)
+    killer = drill.lab.faults.background(wrong.node, "python3", "-c", KILL_MODULE, ARMED, "new")
     watch = drill.watch(wrong)
-    variables = {"mesh_confirm_seconds": SECONDS, **wrong.variables}
-    first = drill.apply(drill.edited(wrong), [wrong.node], **variables)
-    assert first.code != 0
-    assert "killed" in times(killer.stop()), first.output
-    armed = drill.lab.sh(wrong.node, f"cat {ARMED}", check=False)
-    assert armed, "the module died before the change was armed, or the guard was faster"
-    second = drill.apply(drill.edited(wrong), [wrong.node], **wrong.variables)
+    run = drill.apply(drill.edited(wrong), [wrong.node], mesh_confirm_seconds=300, **wrong.variables)
+    assert run.code != 0
+    assert "killed" in times(killer.stop()), run.output
+    until_lifted(watch)
+    seen = times(watch.output())
+    assert seen["lifted"] - seen["armed"] < 290, "not by the run, but at the deadline"
+    nothing_is_left(drill)
+
+
+def test_a_second_run_while_a_change_waits_is_refused(drill: Drill) -> None:
+    wrong = WRONGS[0]
+    watch = drill.watch(wrong)
+    texts = {wrong.node: drill.edited(wrong)}
+    first = Apply(drill.lab, drill.base / "first", texts, mesh_confirm_seconds=90, **wrong.variables)
+    drill.await_cuts([watch], first)
+    first.kill()
+    second = drill.apply(texts[wrong.node], [wrong.node], **wrong.variables)
     said = second.failure(wrong.node)
     assert second.code != 0 and "the change by run 'ansible-local-" in said, said
     assert "the node undoes it by itself at 20" in said, said
@@ -120,7 +119,7 @@ def test_a_module_that_died_on_the_node_and_a_second_run_meanwhile(drill: Drill)
 
 def until_lifted(watch: Background) -> None:
     """The watch ends when nothing is armed any more and the neighbour answers."""
-    code, said = watch.wait(120)
+    code, said = watch.wait(180)
     assert code == 0 and "works" in times(said), said
 
 

@@ -92,6 +92,8 @@ def test_a_second_pull_changes_nothing(puller: Puller) -> None:
     assert puller.sh(STATE) == before
     written = puller.sh("find /etc /var/lib/swarm_node -newer /root/mark -type f")
     assert written.split() == []
+    receipt = yaml.safe_load(puller.receipt().read_text("utf-8"))
+    assert receipt["name"] == puller.name and list(receipt["shares"]) == ["wan"] and receipt["sealed"] == {}
 
 
 def test_a_run_as_somebody_else_is_refused(puller: Puller) -> None:

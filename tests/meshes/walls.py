@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from lab_runs import Run
@@ -117,6 +119,14 @@ class Walls:
     def all_called(self) -> list[bool]:
         with ThreadPoolExecutor(len(WALLED)) as pool:
             return list(pool.map(self.called, WALLED))
+
+    @contextmanager
+    def service(self, node: str) -> Iterator[None]:
+        """A service on a TCP port of the node."""
+        until = f"for i in $(seq 100); do ss -Hltn | grep -q :{PORT} && exit; sleep 0.2; done; exit 1"
+        with self.lab.faults.background(node, "python3", "-c", LISTEN):
+            self.lab.sh(node, until)
+            yield
 
     def seen(self) -> list[dict[str, str]]:
         """Configuration, as the daemon tells it, and what is loaded, without the mesh's own table."""

@@ -61,7 +61,9 @@ def test_catalogue_entries_are_consistent():
 
 
 OF_THE_REGISTRY = {"mesh_name", "mesh_overrides", "mesh_settings", *(f"mesh_{key}" for key in MEMBER)}
-"""What goes into a mesh's registry, on the controller; `mesh_name` is the module's `names`."""
+OF_THE_REGISTRY |= {"mesh_pull"}
+"""What goes into a mesh's registry, on the controller; `mesh_name` is the module's `names`, and `mesh_pull`
+says whom a controller leaves alone."""
 
 
 def test_every_option_of_a_role_is_one_of_its_module():

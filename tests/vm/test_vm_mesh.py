@@ -26,7 +26,7 @@ from tests.vm.vm_traffic import Probes, Stream
 
 MEMBERS = tuple(UNDERLAY)
 ARMED = "/var/lib/swarm_node/mesh/armed.json"
-CONFIRM_SECONDS = 60
+CONFIRM_SECONDS = 150
 DELAY_MS = 60.0
 LONGEST = 900
 """s within which a guest without KVM, on a busy host, has rebooted and taken its change back."""

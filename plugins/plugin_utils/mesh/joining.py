@@ -84,6 +84,8 @@ def _brought(
             problems += unchangeable(candidate, present, registry)
         member = member_of(candidate, registry, number, present)
         member = replace(member, leaving=False)
+        if present is None and member.transit and any(item.is_hub for item in before.members.values()):
+            member = replace(member, fresh=True)
         problems += problems_of(candidate, member, registry, context)
         if present is None:
             problems += taken_ports(candidate, member, registry)

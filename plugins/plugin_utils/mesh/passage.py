@@ -63,6 +63,8 @@ class _Passage:
         self.registry = after.registry
         self.old = {name: before.effective(name) for name in _forwarding(before.registry)}
         self.new = {name: after.planned(name) for name in _forwarding(after.registry)}
+        for name in self.new.keys() - self.old.keys():  # who is new has never used others
+            self.old[name] = self.new[name]
         self.maybe = maybe
         self.forwarding = self.old.keys() | self.new.keys()
         self.owner = {place: name for name, place in _destinations(before.registry).items()}

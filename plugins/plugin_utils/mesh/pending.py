@@ -29,7 +29,9 @@ def unfinished(registry: Registry) -> list[dict[str, Any]]:
         found.append({"what": what, "why": f"{link.words}: {why}", "ends": list(link.ends)})
     for member in registry.members.values():
         if member.fresh:
-            why = "others send over it as soon as it has applied that it forwards"
+            why = (
+                "others send over it as soon as it has applied its routes over a link with one that forwards"
+            )
         elif member.stops:
             why = "forwards until all that is new carries routes"
         elif member.held:

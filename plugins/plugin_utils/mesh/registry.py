@@ -51,8 +51,8 @@ class Member:
     generation: of the key in force; keys: generation → public key
     retire: generation → ISO date after which the old key may go without proof
     leaving: its links are on their way out, then it departs
-    transit: it forwards for others. Switched later, that takes steps:
-    fresh: it forwards, and others do not send over it until it has said that it has its share
+    transit: it forwards for others. That begins and ends in steps:
+    fresh: it forwards, and others do not send over it until it has said that it has its routes
     stops: it is to forward no more, and others send over it until what replaces it is there
     held: (without transit) it forwards as before, as others may still send over it
     """

@@ -17,13 +17,19 @@ def switched(registry: Registry, before: Registry, applied: Collection[str], rep
     for name, member in before.members.items():
         if name not in registry.members:
             continue
-        if member.fresh and name in applied and not member.leaving:
+        if member.fresh and name in applied and not member.leaving and _is_linked(before, name):
             registry = with_member(registry, replace(registry.members[name], fresh=False))
             report.say(f"{name}: others send over it", name)
         if member.held and is_free(before, member, applied):
             registry = with_member(registry, replace(registry.members[name], held=False))
             report.say(f"{name}: forwards no more", name)
     return registry
+
+
+def _is_linked(registry: Registry, name: str, only_now: bool = True) -> bool:
+    """Whether it has ways to others: a link with one that forwards carries routes, or is to carry them."""
+    links = [link for link in registry.links_of(name) if registry.members[link.other(name)].is_hub]
+    return any(link.carries if only_now else not link.leaving for link in links)
 
 
 def is_free(registry: Registry, member: Member, applied: Collection[str]) -> bool:
@@ -49,7 +55,8 @@ def let_go(registry: Registry, report: Report) -> Registry:
     """What is held carries no routes any more, where nothing is fresh that is to carry them."""
     if any(link.fresh and not link.leaving for link in registry.links.values()):
         return registry
-    if any(member.fresh and not member.leaving for member in registry.members.values()):
+    coming = [member.name for member in registry.members.values() if member.fresh and not member.leaving]
+    if any(_is_linked(registry, name, only_now=False) for name in coming):
         return registry
     held = [link for link in registry.links.values() if link.held]
     for link in held:

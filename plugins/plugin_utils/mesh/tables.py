@@ -97,7 +97,7 @@ class Tables:
             if not registry.members[name].leaving
         }
         # Who comes can forward before others send over it.
-        self._after = table({}, coming) if coming else self._main
+        self._after = table(beginning, coming) if coming else self._main
         self._early = table(beginning, []) if beginning else self._main
 
     def _use(self, registry: Registry) -> None:

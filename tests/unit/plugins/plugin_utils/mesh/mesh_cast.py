@@ -86,7 +86,7 @@ def everybody_saw(registry: Registry) -> set[tuple[str, str]]:
 
 def finished(registry: Registry) -> Registry:
     """All members apply and shake hands until nothing is pending."""
-    for _round in range(4):
+    for _round in range(8):
         registry, _report = do(
             registry, "finish", proofs=everybody_saw(registry), applied=tuple(registry.members)
         )

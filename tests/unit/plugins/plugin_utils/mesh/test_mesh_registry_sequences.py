@@ -125,7 +125,7 @@ def test_whatever_was_begun_can_be_brought_to_an_end(steps):
         except BindError:
             continue
     registry = sealed(registry)
-    for _round in range(4):
+    for _round in range(8):
         done = tuple(registry.members)
         registry = do(registry, "finish", proofs=everybody_saw(registry), applied=done)[0]
     assert do(registry, "show")[1].pending == []
