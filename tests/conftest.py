@@ -55,6 +55,7 @@ SLOW = (
     "test_mesh_guard_deadline.py",
     "test_mesh_planner_properties.py",
     "test_mesh_playbooks.py",
+    "test_mesh_runs.py",
 )
 """Whole playbooks, deadlines in real seconds, hundreds of random fleets: with `make faults`, too."""
 
