@@ -10,7 +10,7 @@ from typing import Any
 
 def test_the_kernel_is_as_it_booted(node: Any) -> None:
     assert node.check_output("sysctl -n vm.swappiness kernel.panic").split() != ["7", "30"]
-    assert "[never]" not in node.file("/sys/kernel/mm/transparent_hugepage/enabled").content_string
+    assert "[madvise]" not in node.file("/sys/kernel/mm/transparent_hugepage/enabled").content_string
     assert node.check_output("find /etc/sysctl.d /etc/tmpfiles.d -name '*swarm*'") == ""
 
 

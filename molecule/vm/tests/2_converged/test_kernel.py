@@ -11,7 +11,7 @@ from typing import Any
 
 def test_live_values(node: Any) -> None:
     assert node.check_output("sysctl -n vm.swappiness kernel.panic").split() == ["7", "30"]
-    assert "[never]" in node.file("/sys/kernel/mm/transparent_hugepage/enabled").content_string
+    assert "[madvise]" in node.file("/sys/kernel/mm/transparent_hugepage/enabled").content_string
 
 
 def test_they_are_in_files_that_are_read_at_boot(node: Any) -> None:
@@ -19,7 +19,7 @@ def test_they_are_in_files_that_are_read_at_boot(node: Any) -> None:
         "grep -h -v '^#' /etc/sysctl.d/90-swarm-node-kernel.conf /etc/tmpfiles.d/90-swarm-node-kernel.conf"
     )
     assert "vm.swappiness = 7" in found and "kernel.panic = 30" in found
-    assert "/sys/kernel/mm/transparent_hugepage/enabled - - - - never" in found
+    assert "/sys/kernel/mm/transparent_hugepage/enabled - - - - madvise" in found
 
 
 def test_first_seen_values_are_kept(node: Any) -> None:
