@@ -142,6 +142,9 @@ def test_a_node_that_was_installed_again_gets_a_new_key(mesh: MeshLab, probes: P
     assert run.code == 0, run.output
     after = mesh.registry()["members"]["ams-3"]
     assert after["number"] == before["number"] and after["keys"] != before["keys"]
+    # The refused run had a key made, too.
+    keys = mesh.run("ams-3", "ls", "/etc/swarm_node/mesh/wan/keys").split()
+    assert keys == [f"{after['generation']}.key"]
     assert lost(probes.stop()) == {}
     everybody_answers(mesh)
 

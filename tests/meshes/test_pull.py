@@ -22,6 +22,8 @@ from .test_life import everybody_answers, lost
 from .traffic import Probes
 from .wrongs import ALLOWED, PEER, WRONGS
 
+pytestmark = pytest.mark.long
+
 NOBODY = "192.0.2.1"
 """What the controller's inventory has as the node's address: whoever connects to it gets no answer."""
 

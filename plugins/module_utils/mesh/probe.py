@@ -25,6 +25,9 @@ QUICK = 0.45
 FAR = 1.0
 """The same where members that are no neighbours are tried, too: their answers take longer."""
 
+AGAIN = 1.0
+"""Seconds of a second look, where a tunnel whose session lives has not answered: busy nodes, lost packets."""
+
 ROUND = 1.0
 """Seconds that an echo request may take."""
 
@@ -112,6 +115,14 @@ class Probe:
         """Names of all checks that passed."""
         return sorted([*self.far, *(name for seen in self.seen.values() for name in seen.passed)])
 
+    def is_doubtful(self) -> bool:
+        """Whether a tunnel has shaken hands lately and something of it does not answer."""
+        return any(
+            check.name not in self.seen[check.interface].passed
+            for check in self._checks()
+            if f"{check.interface} handshake" in self.seen[check.interface].passed
+        )
+
     def missing(self) -> list[Target]:
         """Members that are no neighbours, and do not answer any more."""
         return [target for target in self.distant if target.name not in self.far]
@@ -160,7 +171,7 @@ def quick_look(
     root: Path, runner: Runner, pinger: Ping = ping, witnesses: Optional[Mapping[str, Sequence[str]]] = None
 ) -> list[str]:
     """Names of the checks that pass right now, within about half a second, or one where there are members
-    that are no neighbours.
+    that are no neighbours; one more where a tunnel is in doubt. What is missed here may break unseen.
 
     witnesses: mesh → addresses of such members that the controller asks for
 
@@ -173,6 +184,8 @@ def quick_look(
     probe.distant = sample(shares, witnesses or {})
     try:
         probe.look(FAR if probe.distant else QUICK)
+        if probe.is_doubtful():
+            probe.look(AGAIN)
     except NodeError:
         probe.pinger = lambda targets, timeout: {}
         probe.look(0.0)

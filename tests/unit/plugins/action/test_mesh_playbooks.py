@@ -208,7 +208,7 @@ PENDING = """
 @pytest.mark.parametrize("changed", [["bo"], ["db"], ["bo", "fra"], []])
 def test_old_keys_go_from_whoever_was_changed_in_any_round(play, changed):
     """Where a run before was killed, the last tunnels may go in the first round already."""
-    plays = yaml.safe_load((CHECKOUT / "playbooks/mesh_settle.yml").read_text("utf-8"))
+    plays = yaml.safe_load((CHECKOUT / "playbooks/mesh_tidy.yml").read_text("utf-8"))
     noting = next(item for item in plays if item["name"].startswith("Note who may have keys"))
     group = noting["tasks"][0]["ansible.builtin.group_by"]["key"]
     end = f"{{{{ groups['{group}'] | default([]) | sort | join(' ') }}}}."

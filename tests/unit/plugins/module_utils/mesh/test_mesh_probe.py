@@ -230,12 +230,31 @@ def test_where_wg_is_missing() -> None:
     assert [item["state"] for item in found] == ["ok", "ok", "pending"]
 
 
+def stored(root: Path) -> None:
+    place = root / "etc/swarm_node/mesh/wan/share.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(other(SHARE, keys={1: KEYS[1]}).as_data()))
+
+
+def test_a_tunnel_that_lives_and_is_slow_to_answer_gets_a_second_look(tmp_path: Path) -> None:
+    """What is missed before a change would not have to work after it."""
+    stored(tmp_path)
+    net = Net({"wan-2 link", "wan-2 full"}, after=lambda number: net.dead.clear() if number == 2 else None)
+    assert set(ALL) <= set(probing.quick_look(tmp_path, net.wg, net.ping))
+    assert net.rounds == 2
+
+
+def test_a_tunnel_without_a_session_is_not_waited_for(tmp_path: Path) -> None:
+    stored(tmp_path)
+    net = Net({name for name in ALL if name.startswith("wan-3")}, mute={"wan-3"})
+    assert "wan-3 link" not in probing.quick_look(tmp_path, net.wg, net.ping)
+    assert net.rounds == 1
+
+
 def test_the_quick_look_before_a_change(tmp_path: Path) -> None:
     net = Net({"wan-3 full"})
     assert probing.quick_look(tmp_path, net.wg, net.ping) == [] and net.rounds == 0, "a node without a mesh"
-    place = tmp_path / "etc/swarm_node/mesh/wan/share.json"
-    place.parent.mkdir(parents=True)
-    place.write_text(json.dumps(other(SHARE, keys={1: KEYS[1]}).as_data()))
+    stored(tmp_path)
     far = "wan distant 10.99.0.9"  # behind a neighbour
     assert probing.quick_look(tmp_path, net.wg, net.ping) == sorted({*ALL, far} - {"wan-3 full"})
 
