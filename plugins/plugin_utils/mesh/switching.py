@@ -38,7 +38,8 @@ def is_free(registry: Registry, member: Member, applied: Collection[str]) -> boo
     All its neighbours have said so. One that leaves is not waited for, but those who may send over it are.
     """
     todo, seen = [member.name], {member.name}
-    for name in todo:
+    while todo:
+        name = todo.pop()
         if any(way.kept and way.by == name and not registry.members[way.at].leaving for way in registry.ways):
             return False
         for link in registry.links_of(name):
