@@ -29,17 +29,8 @@ options:
 requirements:
   - pynvml (Debian package python3-pynvml, or nvidia-ml-py)
   - psutil, for the names of processes
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  platform:
-    description: Target systems.
-    platforms: linux
-    support: full
+extends_documentation_fragment:
+  - swarm.node.looks.attributes
 """
 
 EXAMPLES = r"""
