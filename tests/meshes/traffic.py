@@ -12,11 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lab.faults import Faults
+from lab.faults import Background, Faults
 
 INTERVAL_MS = 10
-LONGEST = 1800
+LATE_MS = 2000
+"""After this a probe counts as lost."""
+
+LONGEST = 3600
 """s after which whatever runs in a node ends by itself."""
+
+START_SECONDS = 120
 
 _SUMMARY = re.compile(r"xmt/rcv/%loss = (\d+)/(\d+)/")
 
@@ -39,14 +44,20 @@ class Probes:
     """Probes for each (source node, address), 100 a second: sent and received are counted by fping."""
 
     def __init__(
-        self, faults: Faults, pairs: Iterable[tuple[str, str]], interval_ms: int = INTERVAL_MS
+        self,
+        faults: Faults,
+        pairs: Iterable[tuple[str, str]],
+        interval_ms: int = INTERVAL_MS,
+        late_ms: int = LATE_MS,
     ) -> None:
         self.pairs = list(pairs)
-        times = ("-c", str(LONGEST * 1000 // interval_ms), "-p", str(interval_ms), "-t", "2000")
+        times = ("-c", str(LONGEST * 1000 // interval_ms), "-p", str(interval_ms), "-t", str(late_ms))
         self.running = [faults.background(source, "fping", "-q", *times, to) for source, to in self.pairs]
-        time.sleep(1.0)
+        for (source, to), background in zip(self.pairs, self.running):
+            started(faults, source, f"pgrep -fx 'fping .* {to}'", background)
 
     def stop(self) -> list[Count]:
+        # What was sent last is to be answered yet.
         time.sleep(0.5)
         counts = []
         for (source, target), background in zip(self.pairs, self.running):
@@ -62,8 +73,10 @@ class Bulk:
 
     def __init__(self, faults: Faults, source: str, target: str, address: str, rate: str = "20M") -> None:
         self.server = faults.background(target, "iperf3", "-s", "-1")
-        time.sleep(0.5)
-        self.client = faults.background(source, "iperf3", "-J", "-c", address, "-t", str(LONGEST), "-b", rate)
+        started(faults, target, "ss -Hltn sport = :5201 | grep .", self.server)
+        words = ("iperf3", "-J", "-c", address, "-t", str(LONGEST), "-b", rate)
+        self.client = faults.background(source, *words)
+        started(faults, source, "ss -Htn state established dport = :5201 | grep .", self.client)
 
     def stop(self) -> dict[str, Any]:
         """iperf3's own report."""
@@ -72,6 +85,20 @@ class Bulk:
         return dict(json.loads(out[out.index("{") :]))
 
 
+def seconds(report: dict[str, Any]) -> list[int]:
+    """Bytes of each second of a stream."""
+    return [interval["sum"]["bytes"] for interval in report["intervals"]]
+
+
 def stalls(report: dict[str, Any]) -> int:
     """Seconds of a stream in which nothing arrived."""
-    return sum(not interval["sum"]["bytes"] for interval in report["intervals"][1:])
+    return sum(not sent for sent in seconds(report)[1:])
+
+
+def started(faults: Faults, node: str, script: str, background: Background) -> None:
+    """Waits until a shell script succeeds in the node, which says that the program is at work."""
+    deadline = time.monotonic() + START_SECONDS
+    while not faults.execute(node, "sh", "-c", f"{script} || true").strip():
+        assert background.running, background.output()
+        assert time.monotonic() < deadline, f"{node}: {script}: {background.output()}"
+        time.sleep(0.3)

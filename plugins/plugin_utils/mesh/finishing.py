@@ -36,7 +36,8 @@ def leave(before: Registry, names: Sequence[str], context: Context) -> tuple[Reg
     report = Report()
     for name in dict.fromkeys(names):
         if name in before.departed:
-            report.say(f"{name}: has left already ({before.departed[name].left})")
+            # A run that was killed may have left tunnels at any of those who were neighbours then.
+            report.say(f"{name}: has left already ({before.departed[name].left})", *before.members)
     members = members_named(before, [name for name in names if name not in before.departed])
     registry, neighbours = before, set[str]()
     for member in members:
