@@ -54,7 +54,7 @@ class Probes:
         times = ("-c", str(LONGEST * 1000 // interval_ms), "-p", str(interval_ms), "-t", str(late_ms))
         self.running = [faults.background(source, "fping", "-q", *times, to) for source, to in self.pairs]
         for (source, to), background in zip(self.pairs, self.running):
-            started(faults, source, f"pgrep -fx 'fping .* {to}'", background)
+            started(faults, source, f"pgrep -fx '[^ ]*fping -q .* {to}'", background)
 
     def stop(self) -> list[Count]:
         # What was sent last is to be answered yet.
