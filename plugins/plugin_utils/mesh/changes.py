@@ -153,8 +153,8 @@ def planned_pairs(
     limits = Limits(settings.full_mesh_up_to, settings.neighbours, settings.max_degree)
     latency = {link.ends: link.ms for link in registry.links.values() if link.ms is not None}
     latency.update({pair_of(*pair): ms for pair, ms in context.latency.items()})
-    latency = {pair: ms for pair, ms in latency.items() if set(pair) <= set(staying)}
-    kept = [pair for pair in kept if set(pair) <= set(staying)]
+    latency = {pair: ms for pair, ms in latency.items() if set(pair) <= staying.keys()}
+    kept = [pair for pair in kept if set(pair) <= staying.keys()]
     only = None if only_for is None else [name for name in only_for if name in staying]
     try:
         links = plan_links(spots, limits, latency, kept, only)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 SCHEMA = 1
 
@@ -222,7 +223,16 @@ class Registry:
     ways: tuple[Way, ...] = ()
 
     def links_of(self, name: str) -> list[Link]:
-        return [link for pair, link in self.links.items() if name in pair]
+        return self._around.get(name, [])
+
+    @cached_property
+    def _around(self) -> dict[str, list[Link]]:
+        """Found once for a registry, as all members of a large mesh are asked for."""
+        found: dict[str, list[Link]] = {}
+        for link in self.links.values():
+            for name in link.ends:
+                found.setdefault(name, []).append(link)
+        return found
 
 
 def pair_of(one: str, other: str) -> Pair:

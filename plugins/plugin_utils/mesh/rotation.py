@@ -14,7 +14,7 @@ from .admission import problems_of
 from .candidates import KEYS, Candidate
 from .changes import Context, Report, fresh_psk, members_named, settled, with_links, with_member
 from .readiness import maker, receiver
-from .registry import Identity, Link, LinkPsk, Member, Registry
+from .registry import Identity, Link, LinkPsk, Member, Pair, Registry
 
 
 def rotate(
@@ -34,9 +34,11 @@ def rotate(
         if not candidate.public_key:
             report.wait("key", f"{member.name}: makes its key {member.newest + 1} first", member=member.name)
             continue
-        problems += _rotatable(registry, member, candidate)
+        problems += _rotatable(before, member, candidate)
         if not problems:
-            registry = _rotated(registry, member, candidate, keep_until, report)
+            # Which links a member has is not changed here: so that it is found once, for a large mesh.
+            pairs = [link.ends for link in before.links_of(member.name)]
+            registry = _rotated(registry, member, pairs, candidate, keep_until, report)
     if problems:
         raise BindError(problems)
     registry = preshared(registry, [candidate.name for candidate in candidates], report)
@@ -80,10 +82,10 @@ def seal(before: Registry, candidates: Sequence[Candidate]) -> tuple[Registry, R
 def preshared(registry: Registry, names: Sequence[str], report: Report) -> Registry:
     """Links of these members get or lose preshared keys, as the settings say now, by a tunnel beside."""
     found = []
-    wished = registry.settings.preshared_keys
+    asked, wished = set(names), registry.settings.preshared_keys
     for link in registry.links.values():
         target = link.next or link.current
-        if link.leaving or link.old is not None or not set(names) & set(link.ends):
+        if link.leaving or link.old is not None or not asked & set(link.ends):
             continue
         if wished == (target.psk is not None):
             continue
@@ -140,7 +142,12 @@ def _rotatable(registry: Registry, member: Member, candidate: Candidate) -> list
 
 
 def _rotated(
-    registry: Registry, member: Member, candidate: Candidate, keep_until: str | None, report: Report
+    registry: Registry,
+    member: Member,
+    pairs: Sequence[Pair],
+    candidate: Candidate,
+    keep_until: str | None,
+    report: Report,
 ) -> Registry:
     newest = candidate.generation
     retire = dict(member.retire)
@@ -152,7 +159,7 @@ def _rotated(
         return registry
     links = []
     if newest > member.newest:
-        for link in registry.links_of(member.name):
+        for link in [registry.links[pair] for pair in pairs]:
             if not link.leaving:
                 links.append(_beside(registry, link, member.name, newest))
                 report.affected.add(link.other(member.name))

@@ -89,14 +89,34 @@ def mended(registry: Registry, neighbours: set[str], context: Context, report: R
 
 
 def expendable(registry: Registry, going: Sequence[Pair]) -> list[Pair]:
-    """Of these links, those without which all still reach each other. For where new ones wait for slots."""
-    found = []
-    kept = {pair for pair, link in registry.links.items() if not link.leaving}
-    for pair in going:
-        if _is_connected(registry, kept - {pair}):
-            kept.discard(pair)
-            found.append(pair)
-    return found
+    """Of these links, those without which all still reach each other; the first are given up first.
+
+    For where new ones wait for slots. One pass from the end finds those that are needed: the first that leads
+    to a member that does not forward, or that joins two groups of members that do.
+    """
+    forwards = {name: item.to_forward for name, item in registry.members.items() if not item.leaving}
+    groups = {name: name for name in forwards}
+    asked = set(going)
+    others = [link.ends for link in registry.links.values() if not link.leaving and link.ends not in asked]
+    needed = set()
+    for pair in [*others, *reversed(going)]:
+        hubs = [name for name in pair if forwards[name]]
+        leaves = [name for name in pair if not forwards[name]]
+        if len(hubs) == 2 and _group(groups, hubs[0]) != _group(groups, hubs[1]):
+            groups[_group(groups, hubs[0])] = _group(groups, hubs[1])
+            needed.add(pair)
+        elif len(hubs) == 1 and groups[leaves[0]] == leaves[0]:
+            groups[leaves[0]] = hubs[0]
+            needed.add(pair)
+    is_whole = len(needed) == len(forwards) - 1
+    return [pair for pair in going if pair not in needed] if is_whole else []
+
+
+def _group(groups: dict[str, str], name: str) -> str:
+    """Whose group a member is in; what was walked is shortened."""
+    while groups[name] != name:
+        groups[name] = name = groups[groups[name]]
+    return name
 
 
 def _is_connected(registry: Registry, pairs: Collection[Pair]) -> bool:
