@@ -21,14 +21,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu, kernel, merge, mesh_delivery, mesh_planner, node, peer
+from benchmarks import gpu, kernel, merge, mesh_delivery, mesh_life, mesh_planner, node, peer
 from benchmarks.ansible_run import CHECKOUT, Playbooks
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Row, table
 
 REPORTS = CHECKOUT / "reports" / "benchmarks"
-NAMES = ["kernel", "gpu", "merge", "mesh_planner", "mesh_delivery"]
-WITHOUT_LAB = {"mesh_planner", "mesh_delivery"}
+NAMES = ["kernel", "gpu", "merge", "mesh_planner", "mesh_life", "mesh_delivery"]
+WITHOUT_LAB = {"mesh_planner", "mesh_life", "mesh_delivery"}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -68,6 +68,12 @@ def measure(short: bool, names: list[str]) -> tuple[list[Row], dict[str, Any]]:
             counts = [100, 1000] if short else [100, 1000, 10000]
             planned, meshes = mesh_planner.benchmark(repetitions, say, work, counts)
             rows += planned
+            facts.update(meshes)
+        if "mesh_life" in names:
+            lived, meshes = mesh_life.benchmark(
+                repetitions, say, work, [100] if short else [100, 1000, 10000]
+            )
+            rows += lived
             facts.update(meshes)
         if "mesh_delivery" in names:
             counts = [50] if short else [50, 100, 200]
