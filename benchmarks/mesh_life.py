@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a mesh's registry goes through on the controller: all join, plan anew, get new keys. Needs no lab.
 
-With the registry, its checks and the steps in which routes move; the planner alone is `mesh_planner`. Each mesh is
-made in a process of its own. Seconds are those of the processor.
+With the registry, its checks and the steps in which routes move; the planner alone is `mesh_planner`. Each
+mesh is made in a process of its own. Seconds are those of the processor.
 """
 
 from __future__ import annotations
