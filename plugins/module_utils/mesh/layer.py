@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..core.composite import Composite, Part
+from ..core.errors import BindError
 from ..core.model import Change, Plan
 from ..core.store import RUN_DIR, STATE_DIR, Record
 from . import info
@@ -152,6 +153,9 @@ class MeshLayer(Composite):
         live = [change for change in plan.changes if is_live(change)]
         armed = self.guard.armed()
         ours = armed is not None and armed.token == options.token
+        if armed is not None and not ours:
+            # Also where nothing is to be changed: what is as asked for now will be undone.
+            raise BindError([armed.refusal(options.token)])
         if not live or (ours and not options.confirm_seconds):
             return None
         arming = self.guard.change(options.token, options.confirm_seconds, self._snapshot(), self._settings())

@@ -15,8 +15,10 @@ from ansible_collections.swarm.node.plugins.module_utils.core.errors import Bind
 from ansible_collections.swarm.node.plugins.module_utils.core.marking import marked
 from ansible_collections.swarm.node.plugins.module_utils.core.runner import diff_of
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record
+from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed, read_clock
 from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done, execute
 from ansible_collections.swarm.node.plugins.module_utils.mesh.layer import MeshLayer, MeshOptions
+from ansible_collections.swarm.node.plugins.module_utils.mesh.plan import is_live
 from ansible_collections.swarm.node.plugins.module_utils.mesh.render import conf, parse_conf
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Psk, parse_share
 from ansible_collections.swarm.node.plugins.module_utils.mesh.state import Link, Route
@@ -235,3 +237,27 @@ def test_an_undo_is_not_kept_by_what_came_to_the_node_meanwhile() -> None:
     with pytest.raises(BindError):
         planned(state, old)
     assert [change.key for change in planned(state, old, undoing=True).changes if change.key == "mesh.mtu"]
+
+
+def test_what_another_run_has_armed_is_no_state_to_be_content_with(tmp_path: Path) -> None:
+    """It is as asked for, and will be undone: a run that says "nothing to do" would be wrong in a minute."""
+    fake = made(tmp_path)
+    apply(fake, OLD)
+    options = MeshOptions(
+        {"wan": OLD},
+        firewall="none",
+        token="t2",
+        root=fake.root,
+        state_dir=str(fake.root / "var"),
+        run_dir=str(fake.root / "run"),
+        runner=fake,
+    )
+    armed = Path(options.state_dir) / "mesh/armed.json"
+    armed.parent.mkdir(parents=True, exist_ok=True)
+    clock = read_clock()
+    armed.write_text(Armed("t1", clock.wall, clock.boot_id, clock.boottime, 100.0, {}, {}).to_text())
+    layer = MeshLayer(options)
+    with pytest.raises(BindError, match=r"token: 't2' is refused.*change by run 't1'"):
+        layer.plan(layer.read(), Record("mesh"), {})
+    own = MeshLayer(replace(options, token="t1"))
+    assert not [change for change in own.plan(own.read(), Record("mesh"), {}).changes if is_live(change)]
