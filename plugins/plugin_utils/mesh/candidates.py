@@ -146,7 +146,7 @@ def _built(name: str, mesh: str, wishes: Mapping[str, Any], said: Mapping[str, A
         udp_ports=udp_ports,
         time=said.get("time") if isinstance(said.get("time"), (int, float)) else None,
         sealed=sealed,
-        settings=dict(wishes.get("settings") or {}),
+        settings={**(wishes.get("settings") or {}), **(overrides.get("settings") or {})},
         origins=origins,
     )
 

@@ -120,17 +120,26 @@ MEMBER: dict[str, Callable[[Any], Mistakes]] = {
     "relays": _texts,
     "underlay_mtu": mistakes_in_mtu,
 }
-"""What a member is, by the variable's name without `mesh_`; also the keys of a map in `mesh_overrides`."""
+"""What a member is, by the variable's name without `mesh_`."""
+
+
+def _settings(value: Any) -> Mistakes:
+    # What is in it is read where a registry is made (parse.parse_settings).
+    return [] if isinstance(value, Mapping) else [(value, "a map such as {prefixes: [10.98.0.0/16]}")]
+
+
+OVERRIDES: dict[str, Callable[[Any], Mistakes]] = {**MEMBER, "settings": _settings}
+"""The keys of a map in `mesh_overrides`."""
 
 
 def mistakes_in_overrides(value: Any) -> Mistakes:
-    """Of `mesh_overrides`: mesh → what of MEMBER is different there."""
+    """Of `mesh_overrides`: mesh → what of OVERRIDES is different there."""
     found: Mistakes = []
     for mesh, keys in value.items():
         if not isinstance(mesh, str) or not MESH_NAME.fullmatch(mesh):
             found.append((mesh, NAMES))
         elif not isinstance(keys, Mapping):
-            found.append((f"{mesh}: {keys}", "a map of " + ", ".join(MEMBER)))
+            found.append((f"{mesh}: {keys}", "a map of " + ", ".join(OVERRIDES)))
         else:
             found += _mistakes_of_member(mesh, keys)
     return found
@@ -139,12 +148,12 @@ def mistakes_in_overrides(value: Any) -> Mistakes:
 def _mistakes_of_member(mesh: str, keys: Mapping[str, Any]) -> Mistakes:
     found: Mistakes = []
     for key, value in keys.items():
-        if key not in MEMBER:
-            near = difflib.get_close_matches(str(key), MEMBER, n=1)
+        if key not in OVERRIDES:
+            near = difflib.get_close_matches(str(key), OVERRIDES, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            found.append((f"{mesh}: {key}", f"{hint}one of " + ", ".join(MEMBER)))
+            found.append((f"{mesh}: {key}", f"{hint}one of " + ", ".join(OVERRIDES)))
         elif value is not None:
-            found += [(f"{mesh}: {key}: {item}", allowed) for item, allowed in MEMBER[key](value)]
+            found += [(f"{mesh}: {key}: {item}", allowed) for item, allowed in OVERRIDES[key](value)]
     return found
 
 

@@ -128,6 +128,17 @@ def test_a_mesh_from_nothing_and_what_each_operation_says(play, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_second_mesh_of_a_host_has_settings_of_its_own():
+    wishes = {
+        **MERGED,
+        "settings": {"prefixes": ["10.99.0.0/16"], "keepalive": 15},
+        "overrides": {"lan": {"settings": {"prefixes": ["10.98.0.0/16"]}}},
+    }
+    answer = keys()["db"]
+    assert from_host("db", "wan", wishes, answer).settings == wishes["settings"]
+    assert from_host("db", "lan", wishes, answer).settings == {"prefixes": ["10.98.0.0/16"], "keepalive": 15}
+
+
 def test_check_mode_says_and_writes_nothing(play, tmp_path):
     answers = play(files(JOIN), "--check", "--diff")
     joined = answers.ok("bo", "join")

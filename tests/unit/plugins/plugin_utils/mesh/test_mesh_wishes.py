@@ -62,12 +62,16 @@ def test_overrides_are_checked_key_by_key() -> None:
         "wan": {"enpoint": "x", "port": 0},
     }
     assert wishes.mistakes_in_overrides(value) == [
-        ("wan: enpoint", "did you mean endpoint? one of " + ", ".join(wishes.MEMBER)),
+        ("wan: enpoint", "did you mean endpoint? one of " + ", ".join(wishes.OVERRIDES)),
         ("wan: port: 0", "1 to 65535"),
     ]
     assert [found for found, _allowed in wishes.mistakes_in_overrides({"WAN": {}, "lan": 3})] == [
         "WAN",
         "lan: 3",
+    ]
+    assert wishes.mistakes_in_overrides({"lan": {"settings": {"prefixes": ["10.98.0.0/16"]}}}) == []
+    assert [found for found, _allowed in wishes.mistakes_in_overrides({"lan": {"settings": 3}})] == [
+        "lan: settings: 3"
     ]
 
 
