@@ -1,0 +1,123 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""scripts/routing-trial: measures routing daemons over emulated links, as root: docs/routing-trials.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ansible_run import CHECKOUT
+from benchmarks.routing import columns, report, trial
+from benchmarks.routing.candidates import CANDIDATES, Candidate, variant
+from benchmarks.routing.programs import PACKAGES, provide
+from lab.errors import LabError
+
+REPORTS = CHECKOUT / "reports" / "routing"
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/routing-trial", description=__doc__)
+    parser.add_argument(
+        "candidate",
+        nargs="*",
+        help="NAME or NAME:option=value,option=value… (default: all); names: " + ", ".join(CANDIDATES),
+    )
+    parser.add_argument("--passes", type=int, default=5, help="of each candidate (5)")
+    parser.add_argument("--jobs", type=int, default=3, help="passes at a time (3)")
+    parser.add_argument("--only", help=f"these steps, with commas between: {','.join(columns.STEPS)}")
+    parser.add_argument(
+        "--scale",
+        metavar="N:K",
+        action="append",
+        help="instead of the columns: once each in a mesh of N nodes with K neighbours; may be repeated",
+    )
+    parser.add_argument("--unplanned", action="store_true", help="without the mesh's own routes below")
+    parser.add_argument("--wireguard", action="store_true", help="links are tunnels of wireguard-go")
+    parser.add_argument("--cold", action="store_true", help="these, and their first handshakes fail")
+    parser.add_argument("--json", type=Path, help="file for all values (else below reports/routing)")
+    options = parser.parse_args(argv)
+    options.steps = options.only.split(",") if options.only else list(columns.STEPS)
+    strange = [step for step in options.steps if step not in columns.STEPS]
+    if strange:
+        parser.error(f"--only: {', '.join(strange)}; there are {', '.join(columns.STEPS)}")
+    try:
+        options.scale = sizes(options.scale or [])
+        options.chosen = dict(parse(word) for word in options.candidate) or dict(CANDIDATES)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def parse(word: str) -> tuple[str, Candidate]:
+    """A candidate as it is called on the command line."""
+    name, _, changes = word.partition(":")
+    if name not in CANDIDATES:
+        raise ValueError(f"candidate {name}: there are {', '.join(CANDIDATES)}")
+    words = changes.split(",") if changes else []
+    if not all("=" in one for one in words):
+        raise ValueError(f"candidate {word}: changes are option=value, with commas between")
+    return word, variant(name, words)
+
+
+def sizes(words: list[str]) -> list[tuple[int, int]]:
+    """N:K as numbers. Raises ValueError."""
+    found = []
+    for word in words:
+        count, _, degree = word.partition(":")
+        if not (count.isdigit() and degree.isdigit() and 8 <= int(count) <= 60 and 3 <= int(degree) <= 8):
+            raise ValueError(f"--scale {word}: N:K, 8 to 60 nodes with 3 to 8 neighbours")
+        found.append((int(count), int(degree)))
+    return found
+
+
+def facts(options: argparse.Namespace) -> dict[str, Any]:
+    """With what it was measured."""
+    releases = sorted({release for one in options.chosen.values() for release in one.releases})
+    return {
+        "date": datetime.now(timezone.utc).replace(microsecond=0).isoformat(),
+        "kernel": platform.release(),
+        "cores": os.cpu_count(),
+        "versions": {
+            f"{package} {one}": provide(one).version(package) for one in releases for package in PACKAGES
+        },
+        "jobs": options.jobs,
+        "planned": not options.unplanned,
+        "wireguard": options.wireguard or options.cold,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = arguments(argv)
+    if os.geteuid() != 0:
+        print("routing-trial: namespaces and TUN devices need root", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, trial.interrupt)
+    try:
+        known = facts(options)
+        if options.scale:
+            found, shown = trial.scales(options.chosen, options.scale), report.SCALE
+        else:
+            shown = report.COLUMNS
+            how = trial.How(not options.unplanned, options.wireguard or options.cold, options.cold)
+            found = trial.passes(options.chosen, options.steps, options.passes, options.jobs, how)
+    except LabError as error:
+        print(f"routing-trial: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("routing-trial: interrupted", file=sys.stderr)
+        return 130
+    path = options.json or REPORTS / f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"facts": known, "passes": found}, indent=1), encoding="utf-8")
+    print(report.table(found, shown))
+    print(f"{', '.join(f'{name} {version}' for name, version in known['versions'].items())}. {path}")
+    return 1 if any(one["error"] for passes in found.values() for one in passes) else 0
