@@ -1,0 +1,77 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands of the node (ip, tc, systemctl …), run without a shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .errors import NodeError
+
+TIMEOUT = 60.0
+
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""A login by ssh often has no sbin in its PATH."""
+
+MISSING = 127
+"""The code of a program that is not there."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def good(self) -> bool:
+        return self.code == 0
+
+    @property
+    def reason(self) -> str:
+        """What it said of its failure, in one line."""
+        return " ".join((self.err or self.out).split()) or f"it returned {self.code}"
+
+
+class Runner(Protocol):
+    """Runs a command with `data` as its input; never raises for a command that fails."""
+
+    def __call__(self, argv: Sequence[str], data: str = "", timeout: float = TIMEOUT) -> Done: ...
+
+
+def execute(argv: Sequence[str], data: str = "", timeout: float = TIMEOUT) -> Done:
+    """The real runner. Raises NodeError for a command that does not end in time."""
+    try:
+        ended = subprocess.run(
+            list(argv),
+            input=data,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=timeout,
+            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": SEARCH},
+            check=False,
+        )
+    except FileNotFoundError:
+        return Done(MISSING, "", f"{argv[0]}: no such program")
+    except PermissionError as error:
+        return Done(126, "", f"{argv[0]}: {error.strerror}")
+    except subprocess.TimeoutExpired as error:
+        raise NodeError(f"{' '.join(argv)}: did not end within {timeout:.0f} s") from error
+    return Done(ended.returncode, ended.stdout, ended.stderr)
+
+
+def must(runner: Runner, argv: Sequence[str], data: str = "", timeout: float = TIMEOUT) -> str:
+    """The output of a command that has to succeed. Raises NodeError."""
+    done = runner(argv, data, timeout)
+    if not done.good:
+        raise NodeError(f"{' '.join(argv)}: {done.reason}")
+    return done.out
