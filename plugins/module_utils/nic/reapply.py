@@ -1,0 +1,186 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What owner records hold of network devices, applied again: at boot, and when a device appears."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+from ..core import files
+from ..core.contract import Outcome, Port, Request
+from ..core.engine import reconcile
+from ..core.errors import LockTimeout, NodeError
+from ..core.model import Claim, Plan
+from ..core.store import Record, Store
+from .layer import NAME, NicLayer, NicOptions
+from .model import NicState, Wish
+from .select import NAME as BY_NAME
+from .settings import PREFIX
+from .units import SERVICE
+
+LOCK_WAIT = 120.0
+"""Seconds: a run that is at work may wait for links. The unit has more."""
+
+
+class BootStore(Store):
+    """The node's records, with a journal of our own: that of a run cut off stays for the next such run."""
+
+    def journal_path(self, owner: str) -> Any:
+        return self.state / "journal" / "boot" / f"{owner}.json"
+
+    @contextlib.contextmanager
+    def lock(self, timeout: float = LOCK_WAIT) -> Iterator[None]:
+        with super().lock(timeout):
+            yield
+
+    def owners(self) -> list[str]:
+        """Those whose record is of this layer."""
+        found = []
+        for path in sorted(self.state.glob("*.json")):
+            with contextlib.suppress(ValueError, OSError, AttributeError):
+                if json.loads(files.read_text(path) or "{}").get("layer") == NAME:
+                    found.append(path.stem)
+        return found
+
+
+@dataclass
+class Done:
+    """What came of one owner's record. failed: why not all of it holds"""
+
+    owner: str
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    unapplied: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return not self.failed and not self.unapplied
+
+    def note(self, outcome: Outcome) -> None:
+        result = outcome.as_result()
+        self.changes += result["changes"]
+        self.unapplied += result["unapplied"]
+        self.notes += result["notes"]
+
+
+def reapply(
+    options: NicOptions, check: bool = False, stopped: Callable[[], bool] = lambda: False
+) -> list[Done]:
+    """What came of each owner: all devices at once, and device by device where that fails.
+
+    Raises LockTimeout, NodeError, OSError.
+    """
+    store = BootStore(options.state_dir, options.run_dir)
+    guard = NicLayer(options).guard
+    armed = guard.armed()
+    if armed is not None and guard.rebooted(armed) and not check:
+        with store.lock():
+            guard.settle(armed, Store(options.state_dir, options.run_dir))
+    done = []
+    for owner in store.owners():
+        if not stopped():
+            done.append(_one(replace(options, owner=owner, check=check), store))
+    return done
+
+
+def _one(options: NicOptions, store: BootStore) -> Done:
+    done = Done(options.owner)
+    record = store.load(options.owner)
+    if record.damaged:
+        done.failed.append(
+            f"its record is damaged ({record.damaged}); the playbook's next run sets everything"
+        )
+        return done
+    journal = Store(options.state_dir, options.run_dir).unfinished(options.owner)
+    claims = completed(record.claims, journal)
+    devices = sorted({name.partition(" ")[2] for name in claims})
+    error = _attempt(options, store, claims, done)
+    if error is None:
+        return done
+    if len(devices) < 2:
+        done.failed.append(error)
+        return done
+    for device in devices:
+        own = {name: claim for name, claim in claims.items() if name.partition(" ")[2] == device}
+        error = _attempt(options, store, own, done)
+        if error is not None:
+            done.failed.append(error)
+    return done
+
+
+def _attempt(options: NicOptions, store: BootStore, claims: Mapping[str, Claim], done: Done) -> Optional[str]:
+    """One transaction. Returns why it failed: then nothing was changed. Raises LockTimeout."""
+    layer = FromRecord(replace(options, wishes=wishes_of(claims), from_record=True, max_disruption="reboot"))
+    request = Request(
+        owner=options.owner,
+        check=options.check,
+        max_disruption="reboot",
+        managed_by=layer.manager(),
+        frozen=store.frozen(),
+        run={"why": "boot, or a device that appeared", "by": SERVICE},
+    )
+    try:
+        done.note(reconcile(layer, store, request))
+    except LockTimeout:
+        raise
+    except (NodeError, OSError) as error:
+        return str(error)
+    return None
+
+
+class FromRecord:
+    """A `contract.Layer` that asks for what is on record. No claim changes: the record is the playbook's."""
+
+    name = NAME
+
+    def __init__(self, options: NicOptions) -> None:
+        self.layer = NicLayer(options)
+        self.port: Port = self.layer.port
+
+    def manager(self) -> str:
+        return self.layer.manager()
+
+    def read(self) -> NicState:
+        return self.layer.read()
+
+    def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
+        asked = {f"{PREFIX}{wish.name} {wish.selector[len(BY_NAME) :]}" for wish in self.layer.options.wishes}
+        share = Record(record.owner, {name: claim for name, claim in record.claims.items() if name in asked})
+        share.layer = record.layer
+        plan = self.layer.plan(state, share, others)
+        plan.changes[:] = [change for change in plan.changes if change.key != "record"]
+        plan.claims = {**plan.claims, **record.claims}
+        return plan
+
+
+def wishes_of(claims: Mapping[str, Claim]) -> list[Wish]:
+    """What the claims held, as wishes for exactly that."""
+    found = []
+    for name, claim in sorted(claims.items()):
+        key, _space, device = name.partition(" ")
+        if key.startswith(PREFIX) and claim.applied is not None:
+            found.append(
+                Wish(BY_NAME + device, key[len(PREFIX) :], claim.applied, origin="record", exact=True)
+            )
+    return found
+
+
+def completed(claims: Mapping[str, Claim], journal: Optional[Mapping[str, Any]]) -> dict[str, Claim]:
+    """The claims as the last run that came to its end left them: nobody has seen the rest hold."""
+    found = dict(claims)
+    changes = (journal or {}).get("changes")
+    for entry in changes if isinstance(changes, list) else []:
+        name = entry.get("claim") if isinstance(entry, dict) else None
+        if name not in found:
+            continue
+        if "applied_before" in entry:
+            found[name] = Claim(found[name].first_seen, entry["applied_before"])
+        else:
+            del found[name]
+    return found
