@@ -15,10 +15,24 @@ SCENARIOS = sorted(path.parent for path in ROOT.glob("*/molecule.yml") if path.p
 PLAYBOOKS = {"prepare", "converge", "side_effect", "cleanup"}
 
 
+ON_A_MESH = {"verify": "measure.yml"}
+"""Role that needs a mesh → the playbook of the scenario `mesh` that runs it."""
+
+
 def test_every_role_has_a_scenario_of_its_name(checkout: Path) -> None:
     roles = {path.name for path in (checkout / "roles").iterdir()}
     # Those on virtual machines are for whatever needs a kernel of its own, of any role.
-    assert roles == {scenario.name for scenario in SCENARIOS if scenario.name.split("-")[0] != "vm"}
+    names = {scenario.name for scenario in SCENARIOS if scenario.name.split("-")[0] != "vm"}
+    assert roles == names | set(ON_A_MESH)
+
+
+@pytest.mark.parametrize("role", ON_A_MESH)
+def test_a_role_without_one_is_run_on_the_mesh(role: str) -> None:
+    playbook = ON_A_MESH[role]
+    steps = yaml.safe_load((ROOT / "mesh/molecule.yml").read_text("utf-8"))["scenario"]["test_sequence"]
+    assert f"side_effect {playbook}" in steps
+    plays = yaml.safe_load((ROOT / "mesh" / playbook).read_text("utf-8"))
+    assert [f"swarm.node.{role}"] in [play.get("roles") for play in plays]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.name)
