@@ -28,9 +28,10 @@ ss -H -lntu | grep ':{PORT} '
 # The nodes share two cores, so these are targets of the lab, and of nothing else.
 TARGETS: dict[str, Any] = {
     "verify_window": 20,
+    "verify_interval_ms": 40,
     "verify_latency_ms": 1000,
     "verify_jitter_ms": 500,
-    "verify_loss_percent": 2,
+    "verify_loss_percent": 20,
     "verify_throughput_mbit": 2,
     "verify_throughput_seconds": 2,
 }
@@ -50,18 +51,14 @@ def nothing_is_left(lab: MeshLab) -> None:
 
 
 def test_all_pairs_are_measured_in_both_directions_and_nothing_stays(mesh: MeshLab) -> None:
-    run, report = verify(mesh)
+    run, report = verify(mesh, verify_throughput="none")
     assert {tuple(item["ends"]) for item in report["pairs"]} == set(itertools.combinations(MEMBERS, 2))
     assert report["not_measured"] == {}, run.output
     for item in report["pairs"]:
         assert item["answered"] and item["tool"] == "irtt" and item["why"] == "", item
         for way in item["directions"]:
             assert way["loss"]["sent"] > 300, item
-            if item["kind"] == "link":
-                assert way["throughput"]["value"] or way["throughput"]["why"], item
-            else:
-                assert way["throughput"]["verdict"] is None
-    assert report["totals"]["throughput"]["met"] > 0
+            assert way["throughput"]["verdict"] is None
     assert report["verdict"] != "missed" and run.code == 0, run.output
     nothing_is_left(mesh)
     # On the nodes nothing is another: packages were there.
@@ -73,6 +70,7 @@ def test_behind_nat_two_members_are_measured_through_a_relay(mesh: MeshLab) -> N
     kinds = {tuple(item["ends"]): item for item in report["pairs"]}
     assert set(kinds) == {("fra-1", "home-1"), ("fra-1", "home-2"), ("home-1", "home-2")}
     assert report["run"]["partial"] and report["totals"]["members_of_mesh"] == len(MEMBERS)
+    assert report["totals"]["throughput"]["met"] > 0
     pair = kinds["home-1", "home-2"]
     assert pair["kind"] == "all" and pair["answered"]
     assert all(way["throughput"]["value"] for way in pair["directions"]), pair
