@@ -61,8 +61,9 @@ sanity: tools ## ansible-test sanity
 
 test-fast: lint unit sanity ## all tests that need no lab (below three minutes)
 
+# More of them at a time than processors: many of them wait.
 faults: tools ## every step of a run fails or dies once: unit tests that take their time
-	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q -n auto -m faults tests/unit
+	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q -n 4 -m faults tests/unit
 
 simulator: tools ## the simulated NVML library's own tests
 	@$(STAGE) "simulator tests" .venv/bin/python -m pytest -q -n auto -m simulator tests/unit

@@ -76,11 +76,14 @@ def test_behind_nat_two_members_are_measured_through_a_relay(mesh: MeshLab) -> N
     assert all(way["throughput"]["value"] for way in pair["directions"]), pair
 
 
+@pytest.mark.long
 def test_a_firewall_before_the_servers_of_one_is_told_from_loss(mesh: MeshLab) -> None:
     chain = "add chain inet wall in { type filter hook input priority 10; }"
     mesh.sh("ams-2", f"nft 'add table inet wall; {chain}; add rule inet wall in udp dport {PORT} drop'")
     try:
-        run, report = verify(mesh, verify_throughput="none")
+        # A target that some twenty echoes cannot show.
+        few = {"verify_loss_percent": 2, "verify_fail_on": "never"}
+        run, report = verify(mesh, verify_throughput="none", **few)
     finally:
         mesh.sh("ams-2", "nft delete table inet wall")
     closed = [item for item in report["pairs"] if "no answer from the server" in item["why"]]
@@ -91,6 +94,7 @@ def test_a_firewall_before_the_servers_of_one_is_told_from_loss(mesh: MeshLab) -
     nothing_is_left(mesh)
 
 
+@pytest.mark.long
 def test_a_member_without_the_programs_is_named_and_the_others_are_measured(mesh: MeshLab) -> None:
     mesh.sh("ams-3", "mv /usr/bin/irtt /usr/bin/irtt.away")
     try:
