@@ -65,7 +65,7 @@ test-fast: lint unit sanity ## all tests that need no lab (below three minutes)
 faults: tools ## every step of a run fails or dies once: unit tests that take their time
 	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q -n 4 -m faults tests/unit
 
-simulator: tools ## the simulated NVML library's own tests
+simulator: tools ## modules over the simulated NVML library, and that library's own tests
 	@$(STAGE) "simulator tests" .venv/bin/python -m pytest -q -n auto -m simulator tests/unit
 
 integration: tools ## tests on a lab of their own

@@ -56,16 +56,18 @@ SLOW = (
     "test_mesh_planner_properties.py",
     "test_mesh_playbooks.py",
     "test_mesh_runs.py",
+    "test_transport_role.py",
 )
 """Whole playbooks, deadlines in real seconds, hundreds of random fleets: with `make faults`, too."""
 
-SIMULATOR = "test_nvml_"
-"""The simulator's own tests, which build it again and again: `make simulator`."""
+SIMULATOR = ("lab/test_nvml_", "modules/test_gpu_")
+"""The simulated NVML library's own tests, which build it again and again, and modules over it:
+`make simulator`. Directory and beginning of the file's name."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name.endswith(FAULTS) or item.path.name in SLOW:
             item.add_marker(pytest.mark.faults)
-        if item.path.name.startswith(SIMULATOR):
+        elif f"{item.path.parent.name}/{item.path.name}".startswith(SIMULATOR):
             item.add_marker(pytest.mark.simulator)
