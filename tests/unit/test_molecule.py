@@ -18,12 +18,16 @@ PLAYBOOKS = {"prepare", "converge", "side_effect", "cleanup"}
 ON_A_MESH = {"verify": "measure.yml"}
 """Role that needs a mesh → the playbook of the scenario `mesh` that runs it."""
 
+WITH_A_PACKAGE = {"routing": "tests/meshes/test_routing.py"}
+"""Role that needs a mesh and a package that the lab's nodes do not have: these tests bring it."""
+
 
 def test_every_role_has_a_scenario_of_its_name(checkout: Path) -> None:
     roles = {path.name for path in (checkout / "roles").iterdir()}
     # Those on virtual machines are for whatever needs a kernel of its own, of any role.
     names = {scenario.name for scenario in SCENARIOS if scenario.name.split("-")[0] != "vm"}
-    assert roles == names | set(ON_A_MESH)
+    assert roles == names | set(ON_A_MESH) | set(WITH_A_PACKAGE)
+    assert all((checkout / tests).is_file() for tests in WITH_A_PACKAGE.values())
 
 
 @pytest.mark.parametrize("role", ON_A_MESH)
