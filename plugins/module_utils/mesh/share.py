@@ -39,6 +39,12 @@ LINK_LOCAL = "fe80::{number:x}"
 MIN_MTU = 1280
 """IPv6 needs it."""
 
+RANKS = 4
+"""Of members that forward; the fifth of a region has that of the first."""
+
+MAX_CAPACITY = 10_000_000
+"""Mbit/s that may be declared."""
+
 
 @dataclass(frozen=True)
 class Psk:
@@ -66,6 +72,8 @@ class Tunnel:
     mtu: bytes, of the tunnel
     allowed_ips: everything, but for foreign peers
     foreign: the peer is no member: no link-local probing, nothing is known of its end
+    transit: the peer forwards from mesh to mesh
+    capacity: Mbit/s, the least that its ends have declared; 0 where neither has
     """
 
     interface: str
@@ -80,6 +88,8 @@ class Tunnel:
     allowed_ips: tuple[str, ...] = ("0.0.0.0/0", "::/0")
     psk: Optional[Psk] = None
     foreign: bool = False
+    transit: bool = False
+    capacity: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,7 @@ class Share:
     endpoints: addresses from which tunnels may come; empty: from anywhere (a peer roams or is behind NAT)
     withheld: on a node, interfaces of which something that was asked for was left out as too disruptive:
         the share then says how they are
+    rank: of a member that forwards, its place (0 to 3) among those of its region, over and over; else 0
     """
 
     mesh: str
@@ -111,6 +122,7 @@ class Share:
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     endpoints: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
+    rank: int = 0
 
     @property
     def link_local(self) -> str:
@@ -123,6 +135,7 @@ class Share:
         data["schema"] = SCHEMA
         if not self.withheld:
             del data["withheld"]
+        _without_defaults(data)
         data["keys"] = {str(generation): key for generation, key in self.keys.items()}
         return data
 
@@ -149,6 +162,8 @@ def parse_share(data: Any, origin: str = "") -> Share:
         refuse("number", share.number, "1 to 65535")
     if not NAME.fullmatch(share.member):
         refuse("member", share.member, "a name in one line")
+    if not 0 <= share.rank < RANKS:
+        refuse("rank", share.rank, f"0 to {RANKS - 1}")
     for name in ("addresses", "prefixes"):
         for value in getattr(share, name):
             if not _is_network(value, strict=name == "prefixes"):
@@ -166,6 +181,16 @@ def parse_share(data: Any, origin: str = "") -> Share:
     return share
 
 
+def _without_defaults(data: dict[str, Any]) -> None:
+    """What came to the share later is in it only where it says something: others stay as they were."""
+    if not data["rank"]:
+        del data["rank"]
+    for tunnel in data["tunnels"]:
+        for name in ("transit", "capacity"):
+            if not tunnel[name]:
+                del tunnel[name]
+
+
 def _built(data: Mapping[str, Any]) -> Share:
     first, last = data["ports"]
     return Share(
@@ -181,6 +206,7 @@ def _built(data: Mapping[str, Any]) -> Share:
         routes={name: tuple(found) for name, found in data.get("routes", {}).items()},
         endpoints=tuple(data.get("endpoints", ())),
         withheld=tuple(map(str, data.get("withheld", ()))),
+        rank=int(data.get("rank", 0)),
     )
 
 
@@ -189,7 +215,7 @@ def _built_tunnel(data: Mapping[str, Any]) -> Tunnel:
     known = {name: data[name] for name in Tunnel.__dataclass_fields__ if name in data}
     known["allowed_ips"] = tuple(data.get("allowed_ips", Tunnel.allowed_ips))
     known["psk"] = Psk(**psk) if psk else None
-    for name in ("peer_number", "generation", "listen_port", "keepalive", "mtu"):
+    for name in ("peer_number", "generation", "listen_port", "keepalive", "mtu", "capacity"):
         if name in known:
             known[name] = int(known[name])
     return Tunnel(**known)
@@ -214,6 +240,8 @@ def _check_tunnel(share: Share, tunnel: Tunnel, refuse: Any) -> None:
         refuse(f"{where} listen_port", tunnel.listen_port, "1 to 65535")
     if not MIN_MTU <= tunnel.mtu <= 65535:
         refuse(f"{where} mtu", tunnel.mtu, f"{MIN_MTU} (which IPv6 needs) to 65535")
+    if not 0 <= tunnel.capacity <= MAX_CAPACITY:
+        refuse(f"{where} capacity", tunnel.capacity, f"0 to {MAX_CAPACITY} Mbit/s")
     if tunnel.generation not in share.keys:
         refuse(f"{where} generation", tunnel.generation, f"one of {sorted(share.keys)}")
     for value in tunnel.allowed_ips:

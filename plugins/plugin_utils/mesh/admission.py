@@ -47,6 +47,7 @@ def member_of(candidate: Candidate, registry: Registry, number: int, present: Me
         relays=candidate.relays,
         underlay_mtu=candidate.underlay_mtu or DEFAULT_MTU,
         underlay=tuple(network for network in candidate.underlay if network not in own),
+        capacity=candidate.capacity,
         generation=candidate.generation,
         keys={candidate.generation: candidate.public_key},
     )

@@ -25,7 +25,7 @@ class Candidate:
     """A host and one mesh.
 
     public_key: of `generation`; "" where the node has none yet (check mode before its first run)
-    port: 0 for the mesh's default
+    port: 0 for the mesh's default; capacity: Mbit/s, 0 for not declared
     underlay: networks the node is in; underlay_mtu: bytes, 0 for not known; address: its own
     udp_ports: on which something else waits there
     time: Unix time in s by the node's clock, None for not known
@@ -44,6 +44,7 @@ class Candidate:
     nat: bool = False
     transit: bool = False
     relays: tuple[str, ...] = ()
+    capacity: int = 0
     underlay_mtu: int = 0
     underlay: tuple[str, ...] = ()
     address: str = ""
@@ -140,6 +141,7 @@ def _built(name: str, mesh: str, wishes: Mapping[str, Any], said: Mapping[str, A
         nat=nat,
         transit=bool(wished.get("transit", False)),
         relays=tuple(wished.get("relays", ())),
+        capacity=int(wished.get("capacity", 0)),
         underlay_mtu=int(wished.get("underlay_mtu", mtu)),
         underlay=networks,
         address=str(underlay.get("address") or ""),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...module_utils.core.errors import BindError
-from ...module_utils.mesh.share import MESH_NAME
+from ...module_utils.mesh.share import MAX_CAPACITY, MESH_NAME
 from . import values, yaml_text
 from .check import Mistake, Where, mistakes
 from .registry import (
@@ -50,6 +50,7 @@ MEMBER: dict[str, Convert] = {
     "relays": values.names,
     "underlay_mtu": values.whole(576, 65535),
     "underlay": values.networks,
+    "capacity": values.whole(0, MAX_CAPACITY),
     "generation": values.whole(1, 9999),
     "keys": values.keys,
     "retire": values.dates,

@@ -49,6 +49,7 @@ class Member:
     port: first of its 2 × max_degree UDP ports
     nat: nobody can call it from outside its region
     underlay: networks it is in without the mesh; underlay_mtu: bytes
+    capacity: Mbit/s of its way out, 0 for not declared
     generation: of the key in force; keys: generation → public key
     retire: generation → ISO date after which the old key may go without proof
     leaving: its links are on their way out, then it departs
@@ -69,6 +70,7 @@ class Member:
     relays: tuple[str, ...] = ()
     underlay_mtu: int = 1500
     underlay: tuple[str, ...] = ()
+    capacity: int = 0
     generation: int = 1
     keys: Mapping[int, str] = field(default_factory=dict)
     retire: Mapping[int, str] = field(default_factory=dict)

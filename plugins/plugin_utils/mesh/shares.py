@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...module_utils.core.errors import BindError, Problem
-from ...module_utils.mesh.share import Psk, Share, Tunnel
+from ...module_utils.mesh.share import RANKS, Psk, Share, Tunnel
 from . import path
 from .addresses import addresses, block_networks
 from .readiness import is_ready
@@ -55,6 +55,7 @@ class Shares:
             for name in peer.via:
                 self._via.setdefault(name, []).append(peer)
         self._allowed = {peer.number: peer.allowed for peer in registry.foreign.values()}
+        self._ranks = ranks(registry)
 
     def of(self, name: str) -> Share:
         """Raises BindError for a name that is no member's."""
@@ -76,6 +77,7 @@ class Shares:
             tunnels=tuple(sorted(tunnels, key=lambda tunnel: tunnel.interface)),
             routes=self._routes(member),
             endpoints=self._endpoints(member),
+            rank=self._ranks.get(name, 0),
         )
 
     def all(self) -> Iterator[Share]:
@@ -102,6 +104,9 @@ class Shares:
                 keepalive=self.registry.settings.keepalive if member.nat and endpoint else 0,
                 mtu=path.tunnel_mtu(self.registry.settings, member, peer),
                 psk=_psk(member, identity.psk),
+                # Nobody is to send over one that is about to end it, though it still forwards.
+                transit=peer.transit and not peer.leaving,
+                capacity=min(filter(None, (member.capacity, peer.capacity)), default=0),
             )
 
     def _foreign_tunnel(self, member: Member, peer: Foreign) -> Tunnel:
@@ -169,6 +174,19 @@ class Shares:
                 return ()
             hosts.add(host)
         return _sorted(hosts)
+
+
+def ranks(registry: Registry) -> dict[str, int]:
+    """Of members that forward: by number within their region, the fifth like the first."""
+    regions: dict[str, list[Member]] = {}
+    for member in registry.members.values():
+        if member.forwards:
+            regions.setdefault(member.region, []).append(member)
+    return {
+        member.name: place % RANKS
+        for members in regions.values()
+        for place, member in enumerate(sorted(members, key=lambda member: member.number))
+    }
 
 
 def without_unready(registry: Registry) -> list[str]:

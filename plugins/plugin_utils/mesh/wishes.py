@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...module_utils.mesh.share import MESH_NAME
+from ...module_utils.mesh.share import MAX_CAPACITY, MESH_NAME
 
 Mistakes = list[tuple[Any, str]]
 
@@ -96,6 +96,11 @@ def mistakes_in_mtu(value: Any) -> Mistakes:
     )
 
 
+def mistakes_in_capacity(value: Any) -> Mistakes:
+    good = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CAPACITY
+    return [] if good else [(value, f"1 to {MAX_CAPACITY} Mbit/s, a whole number")]
+
+
 def mistakes_in_seconds(value: Any) -> Mistakes:
     good = isinstance(value, int) and not isinstance(value, bool) and (value == 0 or 30 <= value <= 3600)
     return [] if good else [(value, "0 (never undone by itself), or 30 to 3600 s")]
@@ -119,6 +124,7 @@ MEMBER: dict[str, Callable[[Any], Mistakes]] = {
     "transit": _truth,
     "relays": _texts,
     "underlay_mtu": mistakes_in_mtu,
+    "capacity": mistakes_in_capacity,
 }
 """What a member is, by the variable's name without `mesh_`."""
 
