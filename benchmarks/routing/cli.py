@@ -11,14 +11,17 @@ import os
 import platform
 import signal
 import sys
+import tempfile
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from benchmarks.ansible_run import CHECKOUT
+from benchmarks.mesh_planner import collection_home
 from benchmarks.routing import columns, report, trial
 from benchmarks.routing.candidates import CANDIDATES, Candidate, variant
-from benchmarks.routing.programs import PACKAGES, provide
+from benchmarks.routing.programs import PACKAGES, RELEASES, provide
 from lab.errors import LabError
 
 REPORTS = CHECKOUT / "reports" / "routing"
@@ -43,8 +46,22 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--unplanned", action="store_true", help="without the mesh's own routes below")
     parser.add_argument("--wireguard", action="store_true", help="links are tunnels of wireguard-go")
     parser.add_argument("--cold", action="store_true", help="these, and their first handshakes fail")
+    parser.add_argument(
+        "--long",
+        metavar="MINUTES",
+        type=float,
+        help="instead: faults by chance in a mesh under load, that long",
+    )
+    parser.add_argument("--nodes", type=int, default=8, help="of the long trial (8)")
+    parser.add_argument("--seed", type=int, default=1, help="of the long trial (1)")
+    parser.add_argument("--raw", type=Path, help="of the long trial: file for every probe, link and route")
+    parser.add_argument("--again", type=Path, help="reckon this long trial's JSON anew, from its --raw")
     parser.add_argument("--json", type=Path, help="file for all values (else below reports/routing)")
     options = parser.parse_args(argv)
+    if options.long is not None and not (1 <= options.long <= 1440 and 6 <= options.nodes <= 20):
+        parser.error("--long: 1 to 1440 minutes, with --nodes 6 to 20")
+    if options.again and not options.raw:
+        parser.error("--again: needs --raw, the file with every probe of that trial")
     options.steps = options.only.split(",") if options.only else list(columns.STEPS)
     strange = [step for step in options.steps if step not in columns.STEPS]
     if strange:
@@ -95,6 +112,48 @@ def facts(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def long_trial(options: argparse.Namespace) -> int:
+    """Faults by chance, with the schedule and the result in one file; raises LabError."""
+    # The routing layer's own renderer is needed here, and nowhere else.
+    with tempfile.TemporaryDirectory(prefix="routing-long-") as home:
+        sys.path.insert(0, str(collection_home(Path(home))))
+        from benchmarks.routing.long import report as long_report
+        from benchmarks.routing.long import run
+
+        sys.path.pop(0)
+
+    if options.again:
+        data = json.loads(options.again.read_text(encoding="utf-8"))
+        data["result"].update(run.reckon_again(options.raw, data["facts"]["forwarding"]))
+        options.json = options.again
+        print(f"{long_report.table(data['result'])}\n\n{write(options, data)}")
+        return 0
+    plan = run.make_plan(options.long, options.nodes, options.seed)
+    found = run.measure(plan, lambda line: print(line, flush=True), options.raw)
+    known = {
+        "date": datetime.now(timezone.utc).replace(microsecond=0).isoformat(),
+        "kernel": platform.release(),
+        "cores": os.cpu_count(),
+        "versions": {one: provide(one).version("babeld") for one in RELEASES},
+        "minutes": options.long,
+        "nodes": options.nodes,
+        "seed": options.seed,
+        "links": {"-".join(map(str, pair)): link.rtt for pair, link in plan.links.items()},
+        "forwarding": plan.forwarding,
+        "streams": [asdict(stream) for stream in plan.streams],
+    }
+    path = write(options, {"facts": known, "result": found}, "long-")
+    print(f"\n{long_report.table(found)}\n\n{path}")
+    return 0
+
+
+def write(options: argparse.Namespace, data: dict[str, Any], prefix: str = "") -> Path:
+    path: Path = options.json or REPORTS / f"{prefix}{datetime.now(timezone.utc):%Y%m%dT%H%M%S}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    return path
+
+
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     if os.geteuid() != 0:
@@ -102,6 +161,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     signal.signal(signal.SIGTERM, trial.interrupt)
     try:
+        if options.long is not None or options.again:
+            return long_trial(options)
         known = facts(options)
         if options.scale:
             found, shown = trial.scales(options.chosen, options.scale), report.SCALE
@@ -115,9 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("routing-trial: interrupted", file=sys.stderr)
         return 130
-    path = options.json or REPORTS / f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"facts": known, "passes": found}, indent=1), encoding="utf-8")
+    path = write(options, {"facts": known, "passes": found})
     print(report.table(found, shown))
     print(f"{', '.join(f'{name} {version}' for name, version in known['versions'].items())}. {path}")
     return 1 if any(one["error"] for passes in found.values() for one in passes) else 0

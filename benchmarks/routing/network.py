@@ -109,8 +109,8 @@ class Network:
                 words = ["fping", "-q", "-c", "1", "-t", "8000", "-I", self.device(number, there)]
                 self.spaces[number].run([*words, self.address(there)])
 
-    def _plan(self, here: int) -> None:
-        """Routes by the fewest links, as many as there are nodes."""
+    def first_hops(self, here: int) -> dict[int, int]:
+        """{destination: neighbour} by the fewest links, as many as there are nodes."""
         first = {here: 0}
         queue = deque([here])
         while queue:
@@ -119,11 +119,14 @@ class Network:
                 if there not in first:
                     first[there] = first[at] or there
                     queue.append(there)
+        del first[here]
+        return first
+
+    def _plan(self, here: int) -> None:
         lines = [
             f"route add {self.address(number)}/32 dev {self.device(here, hop)}"
             f" src {self.address(here)} metric {PLANNED_METRIC} proto {_PROTOCOL}"
-            for number, hop in first.items()
-            if number != here
+            for number, hop in self.first_hops(here).items()
         ]
         self.spaces[here].run(["ip", "-batch", "-"], data="\n".join(lines).encode())
 

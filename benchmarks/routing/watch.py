@@ -82,6 +82,16 @@ class RouteWatch:
 
 def routes_in(data: bytes, destination: bytes) -> list[tuple[bool, int]]:
     """(is it new, index of its device) of each daemon's host route to that address in netlink messages."""
+    return [
+        # A route without a device says that the destination is unreachable.
+        (is_new and device != 0, device)
+        for is_new, target, device, priority in host_routes_in(data)
+        if target == destination and priority < PLANNED_METRIC
+    ]
+
+
+def host_routes_in(data: bytes) -> list[tuple[bool, bytes, int, int]]:
+    """(is it new, address, index of its device or 0, metric) of each IPv4 host route in netlink messages."""
     found = []
     while len(data) >= _HEADER.size:
         length, kind, _, _, _ = _HEADER.unpack_from(data)
@@ -90,11 +100,11 @@ def routes_in(data: bytes, destination: bytes) -> list[tuple[bool, int]]:
             continue
         _, bits, _, _, _, _, _, _, _ = _ROUTE.unpack_from(body)
         values = _attributes(body[_ROUTE.size :])
-        priority = int.from_bytes(values.get(_PRIORITY, b""), "little")
-        if bits == 32 and values.get(_DESTINATION) == destination and priority < PLANNED_METRIC:
-            # A route without a device says that the destination is unreachable.
-            device = int.from_bytes(values.get(_DEVICE, b""), "little")
-            found.append((kind == _NEW_ROUTE and device != 0, device))
+        if bits == 32 and _DESTINATION in values:
+            device, priority = (
+                int.from_bytes(values.get(key, b""), "little") for key in (_DEVICE, _PRIORITY)
+            )
+            found.append((kind == _NEW_ROUTE, values[_DESTINATION], device, priority))
     return found
 
 
