@@ -36,8 +36,9 @@ CHARACTER = 6.5
 FEW = 12
 """So many labels can stand upright."""
 
-ORDER = ("up", "partly", *STATES[1:])
-"""In which lines are drawn: what is not up lies on top. `partly`: some links between two regions are up."""
+ORDER = ("good", "fair", "unmeasured", "slow", "up", "partly", *STATES[1:])
+"""In which lines are drawn: what is not up lies on top. `partly`: some links between two regions are up.
+Those before `up` are grades of the mesh report."""
 
 
 @dataclass
@@ -62,17 +63,39 @@ class Line:
 def draw(name: str, block: Mapping[str, Any]) -> str:
     """The mesh `name` as one <svg>; `block` as `mesh.join` makes it."""
     known = numbers(block)
-    if len(known) > MOST:
-        groups = _regions(known)
-        dots, lines = _region_dots(block, groups), _region_lines(block, groups)
-        starts = [True] * len(dots)
-    else:
-        ordered = sorted(known, key=lambda member: _place(member, known))
-        dots, lines = [_member_dot(member, block) for member in ordered], _member_lines(block)
-        starts = _starts([_block_of(known[member]) for member in ordered])
-    radius = _put_on_circle(dots, starts if len(dots) > 8 else [False] * len(dots))
     label = f"mesh {clean(name)}: {plural(len(known), 'member')}, {plural(len(block['links']), 'link')}"
+    if len(known) > MOST:
+        groups = regions(known)
+        return picture(label, _region_dots(block, groups), _region_lines(block, groups))
+    dots = [_member_dot(member, block) for member in in_order(known)]
+    return picture(label, dots, _member_lines(block), starts(known))
+
+
+def picture(label: str, dots: list[Dot], lines: list[Line], apart: list[bool] | None = None) -> str:
+    """One <svg>. apart: which dots stand apart from the one before; all of them where nothing is said."""
+    apart = [True] * len(dots) if apart is None else apart
+    radius = _put_on_circle(dots, apart if len(dots) > 8 else [False] * len(dots))
     return _svg(label, dots, lines, radius)
+
+
+def in_order(known: Mapping[str, int | None]) -> list[str]:
+    """Members by their numbers."""
+    return sorted(known, key=lambda member: _place(member, known))
+
+
+def starts(known: Mapping[str, int | None]) -> list[bool]:
+    """Which of them, in that order, is the first of its region."""
+    return _starts([_block_of(known[member]) for member in in_order(known)])
+
+
+def region_size(count: int) -> float:
+    """Of the dot of a region with so many members."""
+    return 5 + min(9.0, math.sqrt(count))
+
+
+def line_width(count: int) -> float:
+    """Of the line that is so many links."""
+    return min(6.0, 1 + math.sqrt(count) / 2)
 
 
 # -- what is drawn
@@ -106,7 +129,7 @@ def _member_lines(block: Mapping[str, Any]) -> list[Line]:
     ]
 
 
-def _regions(known: Mapping[str, int | None]) -> dict[str, str]:
+def regions(known: Mapping[str, int | None]) -> dict[str, str]:
     """Member → name of its region; at most MOST regions, so that several blocks may be one."""
     size = BLOCK
     while len({_block_of(number, size) for number in known.values()}) > MOST:
@@ -148,8 +171,7 @@ def _region_dots(block: Mapping[str, Any], groups: Mapping[str, str]) -> list[Do
         kinds += ["armed"] if any(entry["armed"] for entry in entries) else []
         kinds += ["trouble"] if bad else []
         kinds += [] if entries else ["unseen"]
-        size = 5 + min(9.0, math.sqrt(len(names)))
-        dots.append(Dot(region, f"{clean(region)}: {said}, {bad} not up", kinds, size))
+        dots.append(Dot(region, f"{clean(region)}: {said}, {bad} not up", kinds, region_size(len(names))))
     return dots
 
 
@@ -167,7 +189,7 @@ def _region_lines(block: Mapping[str, Any], groups: Mapping[str, str]) -> list[L
             _state_of_many(states),
             f"{' – '.join(clean(end) for end in ends)}: {plural(len(states), 'link')}, "
             f"{sum(state != 'up' for state in states)} not up",
-            min(6.0, 1 + math.sqrt(len(states)) / 2),
+            line_width(len(states)),
         )
         for ends, states in sorted(between.items())
     ]
