@@ -1,0 +1,80 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the routing layer has its files on a node, and the names by which it knows its own. Pure."""
+
+from __future__ import annotations
+
+HOME = "/etc/swarm_node/routing"
+"""Per mesh <mesh>.conf (babeld) and <mesh>.nft (which packets it gets)."""
+
+RUN = "/run/swarm-node-routing"
+"""Per mesh a directory with what the daemon runs with, and beside it what a boot may forget."""
+
+PROGRAM = "/usr/local/lib/swarm_node/swarm_node_routing.pyz"
+BABELD = "/usr/sbin/babeld"
+SYSTEMD = "/etc/systemd/system"
+TEMPLATES = {
+    "daemon": f"{SYSTEMD}/swarm-node-routing@.service",
+    "recorder": f"{SYSTEMD}/swarm-node-routing-changes@.service",
+}
+WANTED_BY = {
+    # A start of nftables.service begins with an empty ruleset: it starts the daemon with its table after it.
+    "daemon": ("multi-user.target", "nftables.service"),
+    "recorder": ("multi-user.target",),
+}
+DISTRIBUTION = "babeld.service"
+DISTRIBUTION_CONF = "/etc/babeld.conf"
+PORT = 6696
+PROTOCOL = 42
+"""Kernel routes of babeld carry this protocol number."""
+
+
+def conf_path(mesh: str) -> str:
+    return f"{HOME}/{mesh}.conf"
+
+
+def filter_path(mesh: str) -> str:
+    return f"{HOME}/{mesh}.nft"
+
+
+def unit(kind: str, mesh: str) -> str:
+    """kind: daemon or recorder"""
+    return TEMPLATES[kind].rpartition("/")[2].replace("@", f"@{mesh}")
+
+
+def link_paths(kind: str, mesh: str) -> list[str]:
+    """By these a unit is enabled."""
+    return [f"{SYSTEMD}/{other}.wants/{unit(kind, mesh)}" for other in WANTED_BY[kind]]
+
+
+def running_conf(mesh: str) -> str:
+    """The copy that the daemon was started with."""
+    return f"{RUN}/{mesh}/babeld.conf"
+
+
+def socket_path(mesh: str) -> str:
+    return f"{RUN}/{mesh}/babeld.sock"
+
+
+def changes_path(mesh: str) -> str:
+    """What the recorder has seen in this boot, one JSON object a line."""
+    return f"{RUN}/{mesh}.changes"
+
+
+def recorder_path(mesh: str) -> str:
+    """The digest of the program that the recorder runs."""
+    return f"{RUN}/{mesh}.recorder"
+
+
+def drain_path(mesh: str) -> str:
+    """Input of `nft -f` that makes the daemon deaf again, should it or nftables be started again."""
+    return f"{RUN}/{mesh}.drain"
+
+
+def table(mesh: str) -> str:
+    return f"swarm_node_routing_{mesh}"
+
+
+def deaf_table(mesh: str) -> str:
+    return f"swarm_node_deaf_{mesh}"
