@@ -28,6 +28,7 @@ from ..plugin_utils.merge.levels import inventory_levels, play_level
 from ..plugin_utils.merge.resolve import EXTRA_RANK, PLAY_RANK, Level, Unrendered
 from ..plugin_utils.merge.wishes import Merged, Validator, decide, merge, unknown
 from ..plugin_utils.mesh import wishes as mesh_wishes
+from ..plugin_utils.transport import wishes as transport_wishes
 
 BATCH = re.compile(r"[1-9][0-9]*|([1-9][0-9]?|100)%")
 """One size in `node_batches`."""
@@ -78,10 +79,13 @@ class ActionModule(ActionBase):
         if problems:
             raise BindError(problems)
         run = _run(task_vars)
+        chosen = {layer: _options(layer, merged, run) for layer in layers}
+        if "transport" in chosen:
+            _note_beaten(merged, chosen["transport"])
         return {
             "changed": False,
             "profile": profile.label if profile else None,
-            "layers": {layer: _options(layer, merged, run) for layer in layers},
+            "layers": chosen,
             "node": {key: merged.values.get(key) for key in schema.NODE_OPTIONS},
             "explain": merged.explain,
         }
@@ -193,6 +197,7 @@ def _validators() -> dict[str, Validator]:
     found["gpu_nccl"] = mistakes_in_nccl
     found["gpu_mig_layouts"] = mistakes_in_layouts
     found.update(mesh_wishes.validators())
+    found.update(transport_wishes.validators())
     return found
 
 
@@ -247,7 +252,17 @@ def _options(layer: str, merged: Merged, run: dict[str, Any]) -> dict[str, Any]:
     chosen["freeze"] = _freeze(merged)
     if layer == "gpu" and "node_expect" in merged.values:
         chosen["expect"] = merged.values["node_expect"]
+    if layer == "transport":
+        chosen.update(transport_wishes.additions(chosen, merged.values.get("kernel_sysctl", {})))
     return chosen
+
+
+def _note_beaten(merged: Merged, wishes: dict[str, Any]) -> None:
+    """What `kernel_sysctl` names outright beats what would be reckoned; `explain` says so."""
+    for entry in merged.explain:
+        key = entry["key"].removeprefix("kernel_sysctl.")
+        if key != entry["key"] and key in wishes["left_to_kernel"]:
+            entry["losers"] = [*transport_wishes.beaten(wishes, wishes["origins"], key), *entry["losers"]]
 
 
 def _freeze(merged: Merged) -> str:

@@ -60,8 +60,16 @@ def explain(merged: Mapping[str, Any], live: Iterable[Mapping[str, Any]] = ()) -
             lines += [f"    {_live(detail)}" for detail in details.get(key, [])]
             shown.add(key)
     for key in sorted(set(details) - shown):
-        lines += [f"{key}: nobody asks for it", *(f"    {_live(detail)}" for detail in details[key])]
+        lines += [_reckoned(key, details[key]), *(f"    {_live(detail)}" for detail in details[key])]
     return lines
+
+
+def _reckoned(key: str, details: Iterable[Mapping[str, Any]]) -> str:
+    """A key that no variable has by its name: it follows from others, as the module's origin says."""
+    asked = [detail for detail in details if detail.get("wanted") is not None and detail.get("origin")]
+    if not asked:
+        return f"{key}: nobody asks for it"
+    return f"{key} = {_text(asked[-1]['wanted'])}  ({asked[-1]['origin']})"
 
 
 def _wish(entry: Mapping[str, Any]) -> str:

@@ -40,6 +40,13 @@ options:
     description: How hard the kernel tries to make a huge page at a page fault.
     type: str
     choices: [always, defer, defer+madvise, madvise, never]
+  yields_to:
+    description:
+      - Owners whose keys are left to them, and listed in RV(unapplied) as C(managed_by), where those of any
+        other owner are refused. Once they have given a key back, the next run sets it.
+    type: list
+    elements: str
+    default: []
   sys_root:
     description:
       - Directory below which C(/proc), C(/sys), C(/etc) and C(/lib) are looked for.
@@ -137,6 +144,16 @@ attention:
   type: list
   elements: dict
   returned: success
+yielded:
+  description: Keys that were left to owners of O(yields_to).
+  type: list
+  elements: str
+  returned: success
+other_owners:
+  description: Owners that hold settings on this node, of any layer; without this one.
+  type: list
+  elements: str
+  returned: success
 degraded:
   description: Devices left out because they do not work. Always empty for this layer.
   type: list
@@ -159,7 +176,7 @@ not_undone:
   returned: when applying failed
 """
 
-from typing import Any
+from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -173,8 +190,20 @@ ARGUMENTS: dict[str, Any] = {
     "sysctl": {"type": "dict", "default": {}},
     "thp": {"type": "str", "choices": ["always", "madvise", "never"]},
     "thp_defrag": {"type": "str", "choices": ["always", "defer", "defer+madvise", "madvise", "never"]},
+    "yields_to": {"type": "list", "elements": "str", "default": []},
     "sys_root": {"type": "path", "default": "/"},
 }
+
+
+class KernelModule(AnsibleModule):
+    """Adds to the result what the runner does not know: whose keys were left alone, and who else is there."""
+
+    layer: Optional[KernelLayer] = None
+
+    def exit_json(self, **result: Any) -> None:
+        result["yielded"] = self.layer.yielded if self.layer else []
+        result["other_owners"] = self.layer.other_owners if self.layer else []
+        super().exit_json(**result)
 
 
 def make_layer(params: dict[str, Any]) -> KernelLayer:
@@ -185,12 +214,17 @@ def make_layer(params: dict[str, Any]) -> KernelLayer:
         wishes = wishes_from(params["sysctl"], sysfs, params["required"], params["origins"])
     port = KernelPort(params["sys_root"], params["state_dir"])
     store = Store(params["state_dir"], params["run_dir"])
-    return KernelLayer(port, store, params["owner"] or KernelLayer.name, wishes)
+    return KernelLayer(port, store, params["owner"] or KernelLayer.name, wishes, params["yields_to"])
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={**COMMON_ARGUMENTS, **ARGUMENTS}, supports_check_mode=True)
-    run(module, KernelLayer.name, make_layer)
+    module = KernelModule(argument_spec={**COMMON_ARGUMENTS, **ARGUMENTS}, supports_check_mode=True)
+
+    def kept(params: dict[str, Any]) -> KernelLayer:
+        module.layer = make_layer(params)
+        return module.layer
+
+    run(module, KernelLayer.name, kept)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,12 @@ options:
         node. Where it is there for another owner, it applies the settings of all.
     type: bool
     default: true
+  survey:
+    description:
+      - Also answer with RV(survey), for layers whose values depend on it. It asks C(ip) twice, unless
+        V(default_route) is asked for anyway.
+    type: bool
+    default: false
   root:
     description: Where C(/proc), C(/sys) and C(/etc) are looked for; for tests.
     type: path
@@ -134,6 +140,13 @@ token:
   description: Under which a change of this run is armed.
   type: str
   returned: success
+survey:
+  description:
+    - The devices beneath the default routes with their speed in Mbit/s, V(null) where it is not known
+      (C(devices)), why there are none (C(beneath)), and the node's C(memory) and C(page_size) in bytes.
+  type: dict
+  returned: when O(survey=true), but in failures
+  sample: {"devices": {"eth0": 10000}, "beneath": "", "memory": 540135677952, "page_size": 4096}
 changes:
   description:
     - What was changed, or would be in check mode, in order. Each has C(key), C(target) (the interface),
@@ -250,6 +263,7 @@ ARGUMENTS: dict[str, Any] = {
     "token": {"type": "str", "default": "", "no_log": False},
     "link_timeout": {"type": "float", "default": 30},
     "persist": {"type": "bool", "default": True},
+    "survey": {"type": "bool", "default": False},
     "root": {"type": "path", "default": "/"},
 }
 
@@ -263,6 +277,8 @@ class NicModule(AnsibleModule):
         if self.layer is not None:
             result["token"] = self.layer.token
             result["armed"] = self.layer.guard.info()
+            if self.layer.survey is not None:
+                result["survey"] = self.layer.survey
         else:
             result.setdefault("armed", None)
         super().exit_json(**result)

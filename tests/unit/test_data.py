@@ -65,6 +65,9 @@ OF_THE_REGISTRY |= {"mesh_pull"}
 """What goes into a mesh's registry, on the controller; `mesh_name` is the module's `names`, and `mesh_pull`
 says whom a controller leaves alone."""
 
+OF_FILTERS = set(schema.layer_options("transport")) - {"transport_manage", "transport_state"}
+"""What the role gives two filters as a whole; test_transport_wishes.py has each of them change something."""
+
 
 def test_every_option_of_a_role_is_one_of_its_module():
     """An option nobody hands on would do nothing; only the merge itself uses kernel_allow_unknown."""
@@ -92,6 +95,7 @@ def test_every_option_is_handed_on_by_its_role(checkout):
         for name in schema.layer_options(layer):
             option = name.removeprefix(f"{layer}_")
             by_others = name == "kernel_allow_unknown" or name in OF_THE_REGISTRY - {"mesh_name"}
+            by_others = by_others or name in OF_FILTERS
             assert by_others or re.search(rf"__{layer}_wishes\.{option}\b", text), name
 
 

@@ -24,6 +24,12 @@ def check(wishes: list[Wish], state: KernelState, others: dict[str, str]) -> Non
         raise BindError(found)
 
 
+def held_by(wish: Wish, others: dict[str, str]) -> str:
+    """Who else holds the key, or the one that its writing would set to 0; or ""."""
+    key = wish.knob.key
+    return others.get(key) or others.get(EXCLUSIVE.get(key, "")) or ""
+
+
 def _held(wish: Wish, others: dict[str, str]) -> Problem | None:
     """Keys of another owner, and keys whose writing would set a key of another owner to 0."""
     key = wish.knob.key

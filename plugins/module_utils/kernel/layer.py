@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ..core.contract import Port
@@ -16,16 +17,30 @@ from .port import KernelPort, keys_to_read
 
 
 class KernelLayer:
-    """Sysctls and transparent huge pages of one owner."""
+    """Sysctls and transparent huge pages of one owner.
+
+    yields_to: owners whose keys are left to them
+    `yielded` (those keys) and `other_owners` (who else holds anything here) are known once it has planned.
+    """
 
     name = "kernel"
 
-    def __init__(self, port: KernelPort, store: Store, owner: str, wishes: list[Wish]) -> None:
+    def __init__(
+        self,
+        port: KernelPort,
+        store: Store,
+        owner: str,
+        wishes: list[Wish],
+        yields_to: Collection[str] = (),
+    ) -> None:
         self.port: Port = port
         self._kernel = port
         self.store = store
         self.owner = owner
         self.wishes = wishes
+        self.yields_to = yields_to
+        self.yielded: list[str] = []
+        self.other_owners: list[str] = []
 
     def manager(self) -> str:
         """None holds the whole layer: tuned holds single keys, which the plan reports one by one."""
@@ -37,4 +52,7 @@ class KernelLayer:
         return self._kernel.read(self.owner, keys_to_read(wished, claims, EXCLUSIVE))
 
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
-        return plan_kernel(self.wishes, state, record, others)
+        held = {key for key, owner in others.items() if owner in self.yields_to}
+        self.yielded = [wish.knob.key for wish in self.wishes if wish.knob.key in held]
+        self.other_owners = sorted(set(others.values()))
+        return plan_kernel(self.wishes, state, record, others, self.yields_to)

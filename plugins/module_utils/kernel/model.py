@@ -18,6 +18,7 @@ SYSFS = {"thp.enabled": THP_ENABLED, "thp.defrag": THP_DEFRAG}
 """Keys that are not sysctls: key → file."""
 
 CONGESTION = "net/ipv4/tcp_congestion_control"
+DEFAULT_QDISC = "net/core/default_qdisc"
 
 EXCLUSIVE = {
     "vm.dirty_ratio": "vm.dirty_bytes",
@@ -79,7 +80,8 @@ class Live:
 class KernelState:
     """Everything the plan looks at.
 
-    files: our own files, path → text or None; bbr_like: congestion controls the kernel offers or can load
+    files: our own files, path → text or None; congestion: congestion controls the kernel offers or can load
+    qdiscs: queueing disciplines it offers or can load; () where that cannot be told
     """
 
     live: dict[str, Live] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class KernelState:
     tuned: Tuned = field(default_factory=Tuned)
     files: dict[str, str | None] = field(default_factory=dict)
     congestion: tuple[str, ...] = ()
+    qdiscs: tuple[str, ...] = ()
 
 
 def wishes_from(

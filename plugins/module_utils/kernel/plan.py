@@ -5,29 +5,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import Record
 from .boot import BootFiles, parse_tmpfiles
-from .checks import check
+from .checks import check, held_by
 from .dropins import file_changes, sysctl_file, tmpfiles_file
-from .model import CONGESTION, EXCLUSIVE, KernelState, Knob, Live, Wish
+from .model import CONGESTION, DEFAULT_QDISC, EXCLUSIVE, KernelState, Knob, Live, Wish
 from .sysctl_conf import at_least, parse
 from .tuned import after_tuned
 
 ABSENT = Live()
 
 
-def plan_kernel(wishes: list[Wish], state: KernelState, record: Record, others: dict[str, str]) -> Plan:
+def plan_kernel(
+    wishes: list[Wish],
+    state: KernelState,
+    record: Record,
+    others: dict[str, str],
+    yields_to: Collection[str] = (),
+) -> Plan:
     """The ordered changes: live values first, files last, so that a refused value never gets into a file.
 
+    others: key → other owner who holds it; yields_to: owners whose keys are left to them rather than refused
     Raises BindError with every problem found.
     """
-    check(wishes, state, others)
+    left = {key: owner for key, owner in others.items() if owner in yields_to}
+    mine = [wish for wish in wishes if not held_by(wish, left)]
+    check(mine, state, others)
     planner = _Planner(state, record)
     for wish in wishes:
-        planner.wish(wish)
+        if held_by(wish, left):
+            planner.leave_to(wish, held_by(wish, left))
+        else:
+            planner.wish(wish)
     planner.release({wish.knob.key for wish in wishes})
     planner.files()
     return planner.finished()
@@ -47,6 +60,14 @@ class _Planner:
         self.own_values = {entry.key: entry.value for entry in entries if entry.value is not None}
 
     # -- one wish
+
+    def leave_to(self, wish: Wish, owner: str) -> None:
+        """Another owner holds it, who has to give it back first."""
+        key = wish.knob.key
+        live = self.state.live.get(key, ABSENT)
+        self.plan.before[key] = self.plan.after[key] = live.value
+        self._leave(wish, live, ("managed_by", f"owner {owner!r} holds it on this node"))
+        self._detail(wish, live)
 
     def wish(self, wish: Wish) -> None:
         key = wish.knob.key
@@ -85,6 +106,9 @@ class _Planner:
             return "unsupported", f"this kernel has no {knob.path}"
         if knob.name == CONGESTION and target not in self.state.congestion:
             return "unsupported", "this kernel offers " + ", ".join(self.state.congestion)
+        qdiscs = self.state.qdiscs
+        if knob.name == DEFAULT_QDISC and qdiscs and target not in (*qdiscs, live.value):
+            return "unsupported", "this kernel offers " + ", ".join(qdiscs)
         shadow = self._shadow(wish, target)
         if shadow:
             return "shadowed_by", shadow

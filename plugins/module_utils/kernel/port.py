@@ -21,6 +21,9 @@ from .model import KernelState, Knob, Live
 from .sysctl_conf import normalise, parse
 from .tuned import read_tuned
 
+BUILT_IN_QDISCS = ("pfifo_fast", "pfifo", "bfifo", "mq", "noqueue")
+"""In no list of modules: they come with queueing disciplines as such (net/sched/sch_generic.c, sch_fifo)."""
+
 
 class KernelPort:
     """Reads and writes below `root` ("/" but in tests). `writes` counts files and keys written."""
@@ -46,6 +49,7 @@ class KernelPort:
             tuned=read_tuned(lambda path: files.read_text(self._at(path))),
             files={path: files.read_text(self._at(path)) for path in own},
             congestion=self._congestion(),
+            qdiscs=self._qdiscs(),
         )
 
     def _at(self, path: str) -> Path:
@@ -106,14 +110,34 @@ class KernelPort:
         if allowed.is_file() and not self._writable(allowed):
             return tuple((files.read_text(allowed) or "").split())
         available = files.read_text(self._at("/proc/sys/net/ipv4/tcp_available_congestion_control")) or ""
-        release = (files.read_text(self._at("/proc/sys/kernel/osrelease")) or "").strip()
-        index = files.read_text(self._at(f"/lib/modules/{release}/modules.dep")) if release else None
-        loadable = []
-        for line in (index or "").splitlines():
-            name = line.split(":")[0].rsplit("/", 1)[-1].split(".")[0].replace("-", "_")
-            if name.startswith("tcp_") and "/net/ipv4/" in line.split(":")[0]:
-                loadable.append(name[4:])
+        loadable = [] if self._shut() else self._modules("modules.dep", "/net/ipv4/", "tcp_")
         return tuple(dict.fromkeys(available.split() + loadable))
+
+    def _qdiscs(self) -> tuple[str, ...]:
+        """() where the lists of modules are not here, as in a container: then the kernel decides."""
+        indexes = ("modules.dep", "modules.builtin")
+        if self._shut() or not all(self._at(self._index(index)).is_file() for index in indexes):
+            return ()
+        found = [name for index in indexes for name in self._modules(index, "/net/sched/", "sch_")]
+        return tuple(dict.fromkeys([*BUILT_IN_QDISCS, *found]))
+
+    def _index(self, name: str) -> str:
+        release = (files.read_text(self._at("/proc/sys/kernel/osrelease")) or "").strip()
+        return f"/lib/modules/{release or 'unknown'}/{name}"
+
+    def _shut(self) -> bool:
+        """Whether no module may be loaded any more."""
+        return (files.read_text(self._at("/proc/sys/kernel/modules_disabled")) or "").strip() == "1"
+
+    def _modules(self, index: str, folder: str, prefix: str) -> list[str]:
+        """Modules of a folder of the kernel's by name, without the prefix."""
+        names = []
+        for line in (files.read_text(self._at(self._index(index))) or "").splitlines():
+            path = line.split(":")[0]
+            name = path.rsplit("/", 1)[-1].split(".")[0].replace("-", "_")
+            if name.startswith(prefix) and folder in path:
+                names.append(name[len(prefix) :])
+        return names
 
     # -- engine.Port
 

@@ -42,5 +42,6 @@ def options_from(params: Mapping[str, Any], check: bool) -> NicOptions:
         token=params["token"],
         link_timeout=timeout,
         persist=params["persist"],
+        survey=params["survey"],
         program=program_text,
     )

@@ -42,6 +42,7 @@ class NicOptions:
     confirm_seconds: the node takes a change of a device in use back unless confirmed by then; 0: no guard
     persist: settings come back after a boot; program: makes the text of what does that, and of the guard
     from_record: re-applies what an owner holds, and nothing else
+    survey: whether `NicLayer.survey` is wanted
     """
 
     wishes: Sequence[Wish] = ()
@@ -57,6 +58,7 @@ class NicOptions:
     persist: bool = True
     program: Callable[[], str] = lambda: ""
     from_record: bool = False
+    survey: bool = False
     runner: Runner = execute
     ethtool: Optional[Ethtool] = None
 
@@ -84,6 +86,8 @@ class NicLayer:
         self.parts = LayerPort(self.devices, self.persistence, self.guard)
         self.port: Port = self.parts
         self._boot = BootState()
+        self.survey: Optional[dict[str, Any]] = None
+        """Once it has been read, where it was asked for."""
 
     def manager(self) -> str:
         return manager(self.options.root)
@@ -97,6 +101,8 @@ class NicLayer:
         devices = {name.partition(" ")[2] for name in claims}
         selectors = {wish.selector for wish in wishes}
         state = self.reader.read(needs, selectors, devices)
+        if self.options.survey:
+            self.survey = self.reader.survey(state)
         state.armed = self.guard.armed()
         state.rebooted = state.armed is not None and self.guard.rebooted(state.armed)
         state.reverted = self.guard.reverted()

@@ -22,6 +22,7 @@ from .managers import irqbalance, read_rivals, read_tuned_of
 from .model import Nic, NicState
 from .select import DEFAULT_ROUTE, matching
 from .settings import CHANNELS, IRQ, PER_QUEUE, QDISC, RINGS, RSS, SYSFS
+from .survey import survey
 from .sysfs import Sysfs
 
 NET_ADMIN = 12
@@ -67,6 +68,16 @@ class Reader:
         for name in sorted((chosen | set(devices)) & set(state.nics)):
             state.nics[name] = self.device(name, needs, roots, learned, state.online)
         return state
+
+    def survey(self, state: NicState) -> dict[str, Any]:
+        """What `survey.survey` says; where `ip` cannot be asked, of no device."""
+        devices, beneath = state.default_route, state.beneath
+        if not devices and not beneath:
+            try:
+                devices, beneath = self._default_route()
+            except NodeError as error:
+                beneath = str(error)
+        return survey(self.root, self.sysfs, devices, beneath)
 
     def _outline(self, name: str) -> Nic:
         """What selectors look at: a node may have hundreds of interfaces that nobody asks about."""

@@ -49,6 +49,8 @@ class _Layer:
     applied: list[dict[str, Any]] = field(default_factory=list)
     checked: dict[str, Any] | None = None
     failed: dict[str, Any] | None = None
+    taken_back: str = ""
+    """Why what was applied last is undone, of a layer whose changes each node confirms by itself."""
 
 
 @dataclass
@@ -122,7 +124,7 @@ class Collector:
     def _note_mesh(self, host: _Host, event: Event) -> None:
         """What a result of mesh_confirm says of the change before."""
         mesh.confirm(host.meshes, event.result)
-        if not event.check:
+        if not event.check and event.result.get("layer") != results.NIC:
             host.taken_back = mesh.taken_back(event.result) or host.taken_back
 
     def _add_failure(self, host: _Host, event: Event) -> None:
@@ -148,6 +150,11 @@ class Collector:
         fields["check"] = event.check
         slot = _slot(host, fields, event)
         layer = host.layers.setdefault(slot, _Layer())
+        back = "" if event.check else results.devices_taken_back(event.result)
+        layer.taken_back = back or ("" if fields["changes"] else layer.taken_back)
+        told = fields["layer"] == results.NIC and "undone" in event.result
+        if told and (layer.applied or layer.failed):
+            return  # It says what became of the result before, which stays what is told of the layer.
         layer.failed = fields if failed else None
         if failed:
             return
@@ -182,11 +189,10 @@ class Collector:
         }
 
     def _host(self, host: _Host, stats: Mapping[str, int]) -> dict[str, Any]:
-        layers = [
-            _layer(layer, slot, self.check)
-            | {"taken_back": host.taken_back if slot[0] == MESH and layer.applied else ""}
-            for slot, layer in host.layers.items()
-        ]
+        layers = []
+        for slot, layer in host.layers.items():
+            of_mesh = host.taken_back if slot[0] == MESH and layer.applied else ""
+            layers.append(_layer(layer, slot, self.check) | {"taken_back": layer.taken_back or of_mesh})
         failures = _judged(host.failures, stats)
         return {
             "state": _state(host, layers, failures, stats, self.check),

@@ -25,6 +25,7 @@ CONTROLLER_ONLY = frozenset(
 """Actions of ansible.builtin that run no module on the node."""
 
 MERGE = "swarm.node.merge"
+NIC = "nic"
 REGISTRY = "swarm.node.mesh_registry"
 
 _BUILTIN = ("ansible.builtin.", "ansible.legacy.")
@@ -90,6 +91,17 @@ def layer_fields(result: Mapping[str, Any]) -> dict[str, Any]:
     for name in _STRING_LISTS:
         fields[name] = [str(entry) for entry in _list(result.get(name))]
     return fields
+
+
+def devices_taken_back(result: Mapping[str, Any]) -> str:
+    """Why the change of network devices before is undone, by a result of module nic; "" where it is not."""
+    if result.get("layer") != NIC:
+        return ""
+    if result.get("failure_kind") == "reverted":
+        return message_of(result)
+    if not result.get("changed") or not _list(result.get("undone")):
+        return ""
+    return "; ".join(str(note) for note in _list(result.get("notes"))) or "it was reverted"
 
 
 def merge_fields(result: Mapping[str, Any]) -> dict[str, Any]:

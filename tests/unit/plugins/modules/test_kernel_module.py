@@ -212,6 +212,57 @@ def test_two_owners_do_not_touch_each_other(node):
     assert (node.live("vm.swappiness"), node.live("net.core.rmem_max")) == ("60", "1000000")
 
 
+def test_an_owner_one_yields_to_keeps_its_key_and_the_next_run_takes_it_over(node):
+    wish = {"vm.swappiness": 20, "vm.dirty_bytes": 1048576, "net.core.rmem_max": 1000000}
+    node.apply(sysctl={"vm.swappiness": 10, "vm.dirty_ratio": 7})
+    made = node.apply(owner="u", yields_to=["t"], sysctl=wish)
+    assert made["yielded"] == ["vm.swappiness"] and made["other_owners"] == ["t"]
+    found = {item["key"]: (item["reason"], item["detail"]) for item in made["unapplied"]}
+    assert found == dict.fromkeys(
+        ("vm.swappiness", "vm.dirty_bytes"), ("managed_by", "owner 't' holds it on this node")
+    )
+    assert [node.live(key) for key in (*wish, "vm.dirty_ratio")] == ["10", "0", "1000000", "7"]
+    again = node.apply(owner="u", yields_to=["t"], sysctl=wish)
+    assert not again["changed"] and again["writes"] == 0 and again["yielded"]
+    node.apply(state="absent")
+    taken = node.apply(owner="u", yields_to=["t"], sysctl=wish)
+    assert taken["yielded"] == [] and node.live("vm.swappiness") == "20"
+    assert node.apply(state="absent", owner="u")["other_owners"] == []
+    assert node.live("vm.swappiness") == "60"
+
+
+def test_a_required_key_that_is_left_to_another_owner_fails(node):
+    node.apply(sysctl={"vm.swappiness": 10})
+    wish = {"vm.swappiness": 20, "net.core.rmem_max": 1000000}
+    made = node.run(owner="u", yields_to=["t"], sysctl=wish, required=["vm.swappiness"])
+    assert made["failed"] and made["failure_kind"] == "required"
+    assert node.live("net.core.rmem_max") == "212992"
+
+
+def test_a_discipline_that_the_kernel_does_not_have_is_said_and_not_tried(node):
+    place = node.root / "proc/sys/net/core/default_qdisc"
+    place.write_text("pfifo_fast\n")
+    builtin = node.root / "lib/modules/6.1.0-test/modules.builtin"
+    builtin.write_text("kernel/net/sched/sch_fq_codel.ko\n")
+    made = node.apply(sysctl={"net.core.default_qdisc": "sfq"})
+    (left,) = made["unapplied"]
+    assert left["reason"] == "unsupported" and "fq, fq_codel" in left["detail"] and not made["changed"]
+    for word in ("fq", "fq_codel", "pfifo"):
+        assert node.apply(sysctl={"net.core.default_qdisc": word})["unapplied"] == []
+        assert node.live("net.core.default_qdisc") == word
+    builtin.unlink()
+    assert node.apply(sysctl={"net.core.default_qdisc": "sfq"})["unapplied"] == [], (
+        "nobody knows: it is tried"
+    )
+
+
+def test_where_no_module_may_be_loaded_only_what_is_there_counts(node):
+    (node.root / "proc/sys/kernel/modules_disabled").write_text("1\n")
+    made = node.apply(sysctl={"net.ipv4.tcp_congestion_control": "bbr"})
+    (left,) = made["unapplied"]
+    assert (left["reason"], left["detail"]) == ("unsupported", "this kernel offers reno, cubic")
+
+
 @pytest.mark.parametrize("owner", ["../x", "a/b", ".x", "a\n", "-x", "x" * 65])
 def test_owners_that_are_no_file_name_are_refused(node, owner):
     result = node.run(owner=owner, sysctl={"vm.swappiness": 1})

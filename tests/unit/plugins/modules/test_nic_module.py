@@ -10,7 +10,7 @@ import json
 
 import nic_node
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import MISSING, Done
 from nic_node import NicNode, device, labels
 
 WISH = {
@@ -61,6 +61,48 @@ def test_check_apply_again_and_away(node):
     assert node.installed() == [] and node.record() is None
     last = node.apply(state="absent")
     assert not last["changed"] and last["writes"] == 0
+
+
+def answering(node, routes):
+    """The node's `ip` from now on; the words it is called with are put into a file."""
+    run, asked = node.run, node.base / "asked"
+
+    def ip(argv, *rest, **more):
+        if argv[0] != "ip":
+            return run(argv, *rest, **more)
+        with asked.open("a") as stream:
+            stream.write(" ".join(argv) + "\n")
+        return routes
+
+    node.run = ip
+    return asked
+
+
+def test_the_survey_tells_speeds_and_memory_and_asks_nobody_twice(node):
+    (node.root / "proc/meminfo").write_text("MemFree: 5 kB\nMemTotal:        2048 kB\n")
+    speed = node.root / "sys/class/net/eth0/speed"
+    assert "survey" not in node.apply()
+    told = {"25000\n": 25000, "-1\n": None, "65535\n": None, "4294967295\n": None, "\n": None}
+    for text, number in told.items():
+        speed.write_text(text)
+        made = node.apply(survey=True)
+        assert made["survey"]["devices"] == {"eth0": number}
+        assert made["survey"]["memory"] == 2048 * 1024 and made["survey"]["page_size"] >= 4096
+        assert not made["changed"] and made["writes"] == 0
+    speed.unlink()
+    assert node.apply(survey=True, check=True)["survey"]["devices"] == {"eth0": None}
+    asked = answering(node, Done(0, '[{"dst": "default", "dev": "eth0"}]', ""))
+    node.apply(survey=True, interfaces={"default_route": {"txqueuelen": 7}}, check=True)
+    assert len(asked.read_text().splitlines()) == 2
+
+
+def test_a_survey_of_a_node_without_default_route_or_without_ip_says_why(node):
+    answering(node, Done(0, "[]", ""))
+    survey = node.apply(survey=True)["survey"]
+    assert survey["devices"] == {} and survey["beneath"] == "there is no default route"
+    answering(node, Done(MISSING, "", "ip: not found"))
+    survey = node.apply(survey=True)["survey"]
+    assert survey["devices"] == {} and "ip: not found" in survey["beneath"]
 
 
 def test_a_second_wish_takes_the_place_of_the_first(node):

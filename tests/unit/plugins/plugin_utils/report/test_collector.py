@@ -69,6 +69,42 @@ def test_a_check_after_the_apply_that_finds_work_is_told():
     assert (only["state"], only["still_to_change"]) == ("changed", ["vm.swappiness"])
 
 
+def device(outcome="ok", **more):
+    result = {"layer": "nic", "owner": "transport_nic", "changes": [], **more}
+    return event(outcome, result, action="swarm.node.nic")
+
+
+DEVICE = device(changes=[CHANGE], changed=True)
+CONFIRMED = device(changed=True)
+TOO_LATE = device("failed", msg="it is too late", failure_kind="reverted", changes=None)
+LOST = device("failed", msg="gone", failure_kind="unavailable", changes=None)
+BACK = device(changed=True, undone=["nic.rings.rx (eth0)"], notes=["taken back: the controller asked for it"])
+NOTHING_BACK = device(changed=False, undone=[], notes=["nothing is armed"])
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "taken_back"),
+    [
+        ([DEVICE, CONFIRMED], "changed", ""),
+        ([DEVICE, TOO_LATE, NOTHING_BACK], "failed", "it is too late"),
+        ([DEVICE, LOST, BACK], "failed", "taken back: the controller asked for it"),
+        ([LOST, BACK], "failed", "taken back: the controller asked for it"),
+        ([LOST, NOTHING_BACK], "failed", ""),
+        ([DEVICE, LOST, BACK, DEVICE, CONFIRMED], "changed", ""),
+        ([BACK], "changed", "taken back: the controller asked for it"),
+    ],
+)
+def test_a_change_of_devices_that_was_not_confirmed_is_told_as_taken_back(events, state, taken_back):
+    (only,) = host_after(events)["layers"]
+    assert (only["state"], only["taken_back"]) == (state, taken_back)
+
+
+def test_what_becomes_of_devices_says_nothing_of_the_mesh():
+    mesh = event(result=layer([CHANGE], layer="mesh", owner="mesh"), action="swarm.node.mesh")
+    found = {entry["layer"]: entry["taken_back"] for entry in host_after([mesh, DEVICE, TOO_LATE])["layers"]}
+    assert found == {"mesh": "", "nic": "it is too late"}
+
+
 def test_one_layer_for_two_owners_is_two_entries():
     other = event(result=layer([CHANGE], owner="transport"))
     assert [entry["owner"] for entry in host_after([APPLY, other])["layers"]] == ["kernel", "transport"]
