@@ -137,8 +137,9 @@ def deaf_interfaces(rules: Rules) -> list[str]:
 
 
 def _items(listed: Any) -> Iterable[tuple[str, Any]]:
+    """(kind, body) of each object in the list."""
     for item in listed.get("nftables", ()):
-        yield next(iter(item.items()))
+        yield from item.items()
 
 
 def _hook(name: str, priority: int, policy: str = "accept") -> str:

@@ -49,7 +49,7 @@ def _by_reason(reasons: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _members(members: Mapping[str, Mapping[str, Any]], say: Any) -> None:
-    named = [(name, one) for name, one in members.items()]
+    named = list(members.items())
     say(
         WRONG,
         OUT_OF_REACH,
