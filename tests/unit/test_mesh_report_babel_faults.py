@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -102,13 +103,15 @@ class Nodes:
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, collections_path: Path) -> Iterator[Nodes]:
-    made = Nodes(tmp_path, collections_path)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
+def nodes(collections_path: Path) -> Iterator[Nodes]:
+    # A socket's path has 107 characters at most; those of tmp_path are longer where tests run side by side.
+    with tempfile.TemporaryDirectory() as directory:
+        made = Nodes(Path(directory), collections_path)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.close()
 
 
 def wait(nodes: Nodes, goal: list[str]) -> dict[str, Any]:
