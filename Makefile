@@ -44,7 +44,7 @@ lab-down: ## remove the nodes of all labs of this checkout and the cache: nothin
 	@/usr/bin/python3 -m lab purge
 
 ##@ Tests
-.PHONY: lint unit sanity test-fast faults simulator integration meshes labs meshes-long vm molecule bench bench-short test
+.PHONY: lint unit sanity test-fast faults simulator integration meshes meshes-long vm molecule bench bench-short test
 lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
 	@$(STAGE) "ruff check" ruff check --quiet .
 	@$(STAGE) "ruff format" ruff format --check --quiet .
@@ -89,10 +89,7 @@ bench: tools ## all benchmarks in full, on a lab of their own
 bench-short: tools ## all benchmarks in short form, on a lab of their own
 	@$(STAGE) "benchmarks, short" scripts/with-lab bench .venv/bin/python -m benchmarks --short
 
-labs: tools ## `integration` and `meshes` side by side, as both mostly wait for nodes
-	@$(STAGE) "both labs" scripts/together integration meshes
-
-test: test-fast faults simulator labs molecule bench-short ## everything; the first failure stops
+test: test-fast faults simulator integration meshes molecule bench-short ## everything; the first failure stops
 
 ##@ Collection
 .PHONY: build clean help

@@ -28,8 +28,11 @@ class Run:
     def host(self, name: str) -> dict[str, Any]:
         return self.report["hosts"][name]
 
-    def layer(self, host: str, layer: str) -> dict[str, Any]:
+    def layer(self, host: str, layer: str, owner: str = "") -> dict[str, Any]:
+        """The result of the layer; of its own role's where it served others, too, unless `owner` is named."""
         found = [item for item in self.host(host)["layers"] if item["layer"] == layer]
+        if owner or len(found) > 1:
+            found = [item for item in found if item["owner"] == (owner or layer)]
         assert len(found) == 1, f"{layer} of {host}: {found}"
         return found[0]
 
