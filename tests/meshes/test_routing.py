@@ -116,6 +116,7 @@ def number(lab: MeshLab, name: str) -> int:
     return int(lab.registry()["members"][name]["number"])
 
 
+@pytest.mark.long
 def test_nobody_loses_a_packet_while_a_relay_is_drained_and_keys_are_replaced(routed: MeshLab) -> None:
     pairs = [("home-1", "home-2"), ("fra-2", "ams-2")]
     probes = Probes(routed.faults, [(source, routed.address(target)) for source, target in pairs], 20)
