@@ -79,3 +79,8 @@ def _unpack(release: str, work: Path, root: Path) -> None:
         if deb.name.partition("_")[0] in PACKAGES:
             version = run(["dpkg-deb", "--field", str(deb), "Version"]).strip()
             (root / f"{deb.name.partition('_')[0]}.version").write_text(version)
+
+
+if __name__ == "__main__":
+    for name in RELEASES:
+        provide(name)

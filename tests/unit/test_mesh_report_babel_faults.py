@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="needs /dev/net/tun"),
     pytest.mark.skipif(any(shutil.which(name) is None for name in ("nft", "wg")), reason="needs nft and wg"),
     pytest.mark.skipif(
-        not cached("bookworm").root.is_dir(), reason="scripts/routing-trial fetches the daemons"
+        not cached("bookworm").root.is_dir(), reason="scripts/bootstrap fetches the daemons"
     ),
 ]
 

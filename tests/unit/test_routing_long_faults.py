@@ -76,7 +76,7 @@ def test_a_loop_is_counted(network: NodeNetwork, sender: int) -> None:
 
 @pytest.mark.skipif(
     not all(cached(release).root.is_dir() for release in ("bookworm", "trixie")),
-    reason="scripts/routing-trial fetches the daemons",
+    reason="scripts/bootstrap fetches the daemons",
 )
 def test_half_a_minute() -> None:
     """A link dies and comes back, another gets slow, a daemon is restarted, a relay crashes."""

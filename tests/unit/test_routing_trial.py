@@ -185,7 +185,7 @@ def test_a_leaf_announces_itself_alone(tmp_path: Path) -> None:
 FETCHED = [release for release in RELEASES if cached(release).root.is_dir()]
 
 
-@pytest.mark.skipif(not FETCHED, reason="scripts/routing-trial fetches the daemons")
+@pytest.mark.skipif(not FETCHED, reason="scripts/bootstrap fetches the daemons")
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("name", [name for name, one in CANDIDATES.items() if one.daemon == "babeld"])
 def test_babeld_understands_its_configuration(name: str, number: int, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_babeld_understands_its_configuration(name: str, number: int, tmp_path: 
         assert f"from file {bad} (error at line" in done.stderr
 
 
-@pytest.mark.skipif(not FETCHED, reason="scripts/routing-trial fetches the daemons")
+@pytest.mark.skipif(not FETCHED, reason="scripts/bootstrap fetches the daemons")
 @pytest.mark.parametrize("name", [name for name, one in CANDIDATES.items() if one.daemon == "bird"])
 def test_bird_understands_its_configuration(name: str, tmp_path: Path) -> None:
     file = tmp_path / "bird.conf"

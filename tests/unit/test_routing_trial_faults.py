@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("nft") is None, reason="needs nft"),
     pytest.mark.skipif(
         not all(cached(release).root.is_dir() for release in ("bookworm", "trixie")),
-        reason="scripts/routing-trial fetches the daemons",
+        reason="scripts/bootstrap fetches the daemons",
     ),
 ]
 
