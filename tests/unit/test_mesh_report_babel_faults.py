@@ -36,9 +36,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
     pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="needs /dev/net/tun"),
     pytest.mark.skipif(any(shutil.which(name) is None for name in ("nft", "wg")), reason="needs nft and wg"),
-    pytest.mark.skipif(
-        not cached("bookworm").root.is_dir(), reason="scripts/bootstrap fetches the daemons"
-    ),
+    pytest.mark.skipif(not cached("bookworm").root.is_dir(), reason="scripts/bootstrap fetches the daemons"),
 ]
 
 KEY = "A" * 43 + "="
