@@ -66,8 +66,9 @@ meshes:
     - C(changes), at most 1000 since the node was started, the newest last, have C(at) (Unix time), C(prefix),
       C(member), C(number), C(from) and C(to) (the neighbour, empty for no route of the daemon) and C(metric).
     - C(dropped) has packets for the daemon's port, C(outside) (not by a tunnel of the mesh) and C(spoofed)
-      (by a tunnel, but not from a link-local address), V(null) where the table is gone; and C(foreign), a
-      list of C(peer), C(prefix) and C(at) of what neighbours announced meanwhile, and must not.
+      (by a tunnel, but not from a link-local address), and what came for others and C(circled) (it was to go
+      back to the neighbour it came from), V(null) where the table is gone; and C(foreign), a list of
+      C(peer), C(prefix) and C(at) of what neighbours announced meanwhile, and must not.
   type: dict
   returned: success
   sample:
@@ -90,7 +91,7 @@ meshes:
            refmetric: 0, installed: true}
       changes:
         - {at: 1763900100.1, prefix: 10.99.0.65/32, member: gw1, number: 65, from: "", to: gw1, metric: 5036}
-      dropped: {outside: 0, spoofed: 0, foreign: []}
+      dropped: {outside: 0, spoofed: 0, circled: 0, foreign: []}
 unreadable:
   description: What could not be read.
   type: list

@@ -143,7 +143,7 @@ def test_ways_neighbours_and_what_is_wrong(nodes: Nodes) -> None:
     assert {end["state"] for end in link["routing"].values()} == {"up"}
     assert body["members"]["node1"]["routing"]["version"].startswith("babeld-1.12")
     dropped = [one["routing"]["dropped"] for one in body["members"].values()]
-    assert dropped == [{"outside": 0, "spoofed": 0, "foreign": []}] * 4
+    assert dropped == [{"outside": 0, "spoofed": 0, "circled": 0, "foreign": []}] * 4
     nodes.network.shape([(1, 3), (1, 4), (1, 2)], up=0)
     # Each end notices by its own hellos, and the way moves as soon as one did: in which order is chance.
     down = [["node1 – node2", "node1 – node3", "node1 – node4"]]

@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two nftables tables of a mesh: which packets its daemon gets, and one that makes it deaf. Pure.
 
+The first one ends circles, too: where the daemon has no way for a moment the planned one is taken, and that
+may lead to a relay that still sends here.
+
 Every rule here returns or drops: nothing that another table drops is opened by them.
 """
 
@@ -26,6 +29,7 @@ PRIORITY, DEAF_PRIORITY = -4, -3
 """After the mesh's own filter (-5), before the usual chains (0)."""
 
 SPOOFED, OUTSIDE = "not a link-local address", "not by a tunnel of the mesh"
+CIRCLED = "back to the neighbour it came from"
 PASSED = "still passes"
 
 Rules = Mapping[str, tuple[str, ...]]
@@ -33,15 +37,20 @@ Rules = Mapping[str, tuple[str, ...]]
 
 
 def rules_of(wish: Wish) -> dict[str, tuple[str, ...]]:
-    """What the daemon may hear: neighbours, by their tunnels, from link-local addresses."""
+    """What the daemon may hear: neighbours, by their tunnels, from link-local addresses; and that nothing is
+    forwarded to the neighbour it came from."""
     babel: list[str] = []
     for peer in peers(wish.share):
         for name in peer.interfaces:
             babel.append(f'iifname "{name}" ip6 saddr {LINK_LOCAL} return')
             babel.append(f'iifname "{name}" counter drop comment "{SPOOFED}"')
     babel.append(f'counter drop comment "{OUTSIDE}"')
+    names = [peer.interfaces for peer in peers(wish.share)]
+    back = [(one, other) for pair in names for one in pair for other in pair]
+    turn = [f'iifname . oifname {_pairs(back)} counter drop comment "{CIRCLED}"'] if back else []
     return {
         "babel": tuple(babel),
+        "forward": (_hook("forward", PRIORITY), *turn),
         "input": (_hook("input", PRIORITY), f"udp dport {wish.port} jump babel"),
     }
 
@@ -161,6 +170,8 @@ def _match(body: Mapping[str, Any]) -> str:
     left, value = body["left"], body["right"]
     if isinstance(value, Mapping) and set(value) == {"prefix"}:
         value = f"{value['prefix']['addr']}/{value['prefix']['len']}"
+    if "concat" in left and body["op"] == "==":
+        return _concatenation(left["concat"], value)
     if body["op"] != "==" or not isinstance(value, (str, int)):
         return ""
     if "meta" in left:
@@ -168,3 +179,19 @@ def _match(body: Mapping[str, Any]) -> str:
     if "payload" in left and "protocol" in left["payload"]:
         return f"{left['payload']['protocol']} {left['payload']['field']} {value}"
     return ""
+
+
+def _concatenation(left: Sequence[Any], right: Any) -> str:
+    """Two interfaces against a set of pairs. The kernel has a set's elements in no order."""
+    keys = [one["meta"]["key"] if isinstance(one, Mapping) and "meta" in one else "" for one in left]
+    elements = right.get("set") if isinstance(right, Mapping) else None
+    if keys != ["iifname", "oifname"] or not isinstance(elements, list):
+        return ""
+    pairs: list[Any] = [one.get("concat") for one in elements if isinstance(one, Mapping)]
+    if not all(isinstance(one, list) and len(one) == 2 for one in pairs) or len(pairs) != len(elements):
+        return ""
+    return f"iifname . oifname {_pairs(pairs)}"
+
+
+def _pairs(pairs: Iterable[Sequence[str]]) -> str:
+    return "{ " + ", ".join(sorted(f'"{one}" . "{other}"' for one, other in pairs)) + " }"

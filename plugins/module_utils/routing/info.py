@@ -15,13 +15,15 @@ from ..core.errors import NodeError
 from ..mesh.share import Share
 from ..mesh.stored import stored_shares
 from .babel_socket import INFINITY, Tables, read_tables
-from .filter import OUTSIDE, SPOOFED, counted, deaf_interfaces
+from .filter import CIRCLED, OUTSIDE, SPOOFED, counted, deaf_interfaces
 from .listen import listen
 from .paths import PORT, changes_path, conf_path, deaf_table, running_conf, socket_path, table
 from .recorder import read_changes
 from .render import port_of
 from .settings import Peer, member_of, peers
 from .tables import Tables as NftTables
+
+DROPPED = {"outside": OUTSIDE, "spoofed": SPOOFED, "circled": CIRCLED}
 
 
 def read_routing(
@@ -50,7 +52,7 @@ def read_routing(
             drained, dropped = _tables(nft, names, name)
         except NodeError as error:
             problems.append(str(error))
-            drained, dropped = {"whole": False, "interfaces": []}, {"outside": None, "spoofed": None}
+            drained, dropped = {"whole": False, "interfaces": []}, dict.fromkeys(DROPPED)
         found[name] = {
             **_daemon(root, share),
             "drained": drained,
@@ -84,9 +86,9 @@ def _tables(nft: NftTables, names: list[str], mesh: str) -> tuple[dict[str, Any]
         whole = f"{mesh}-*" in deaf
         drained = {"whole": whole, "interfaces": [] if whole else deaf}
     if table(mesh) not in names:
-        return drained, {"outside": None, "spoofed": None}
+        return drained, dict.fromkeys(DROPPED)
     packets = counted(nft.listed(table(mesh)))
-    return drained, {"outside": packets.get(OUTSIDE, 0), "spoofed": packets.get(SPOOFED, 0)}
+    return drained, {key: packets.get(word, 0) for key, word in DROPPED.items()}
 
 
 def _daemon(root: Path, share: Share) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def _one(info: Mapping[str, Any]) -> dict[str, Any]:
         "dropped": {
             "outside": whole(dropped.get("outside")),
             "spoofed": whole(dropped.get("spoofed")),
+            "circled": whole(dropped.get("circled")),
             "foreign": [
                 {
                     "peer": _text(one.get("peer")),

@@ -81,6 +81,7 @@ def _members(members: Mapping[str, Mapping[str, Any]], say: Any) -> None:
     for key, severity, what in (
         ("spoofed", WRONG, "Babel from an address that is not the neighbour's, dropped"),
         ("outside", NOTICE, "Babel from outside of the mesh's tunnels, dropped"),
+        ("circled", NOTICE, "packets on their way back to where they came from, dropped"),
     ):
         say(
             severity,

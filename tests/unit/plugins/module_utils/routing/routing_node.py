@@ -322,6 +322,12 @@ def _rule(chain: str, line: str) -> dict[str, Any]:
     line, _word, comment = line.partition(' comment "')
     if comment:
         rule["comment"] = comment.rstrip('"')
+    if line.startswith("iifname . oifname { "):
+        # The kernel shuffles a set's elements.
+        inner, _end, line = line.partition("{ ")[2].partition(" } ")
+        pairs = [[name.strip('"') for name in pair.split(" . ")] for pair in inner.split(", ")]
+        both = {"concat": [{"meta": {"key": "iifname"}}, {"meta": {"key": "oifname"}}]}
+        rule["expr"].append(_equal(both, {"set": [{"concat": pair} for pair in pairs[::-1]]}))
     words = line.split()
     while words:
         word = words.pop(0)

@@ -17,6 +17,10 @@ from typing import Any
 import pytest
 from routing_spaces import A, B, C, D, Mesh, until
 
+from benchmarks.routing.long.counters import expired
+from lab.errors import LabError
+from lab.wires import Space
+
 
 def lacking() -> str:
     """Why this host cannot run these tests, or ""."""
@@ -107,7 +111,7 @@ def test_it_converges_and_says_how(mesh: Mesh) -> None:
     assert near["node-3"]["rxcost"] == 850 and near["node-3"]["txcost"] == 850
     assert near["node-4"]["txcost"] == 1150, "the second relay's rank"
     assert found["drained"] == {"whole": False, "interfaces": []}
-    assert found["dropped"] == {"outside": 0, "spoofed": 0, "foreign": []}
+    assert found["dropped"] == {"outside": 0, "spoofed": 0, "circled": 0, "foreign": []}
     assert mesh.nodes[A].via(B) == "wan-2"
     table = " ".join(mesh.nodes[A].space.run(["ip", "-N", "route", "show", "proto", "42"]).split())
     assert "10.99.0.2 via 10.99.0.2 dev wan-2 src 10.99.0.1 onlink" in table, table
@@ -268,6 +272,35 @@ def test_a_spoofed_source_and_an_outsider_are_dropped_and_counted(mesh: Mesh) ->
         assert (dropped["outside"], dropped["spoofed"]) == (3, 6)
     finally:
         node.space.run(["ip", "link", "del", "eth0"])
+
+
+def used_up(space: Space) -> int:
+    """Packets with a bad header, as those count whose time to live is used up."""
+    path = Path(space.process_path, "net")
+    return expired((path / "snmp").read_text()) + sum(
+        int(line.split()[1]) for line in (path / "snmp6").read_text().splitlines() if "Ip6InHdrErrors" in line
+    )
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_circle_of_two_relays_ends_at_the_second_of_them(mesh: Mesh, family: int) -> None:
+    """Each has the other as planned way to a member that no daemon knows."""
+    target, host = ("10.99.0.77", "32") if family == 4 else ("fd5e:7a11:9c3d::4d", "128")
+    before = mesh.nodes[D].info()["dropped"]["circled"]
+    route = [f"-{family}", "route", "replace", f"{target}/{host}", "metric", "4000", "dev"]
+    for number, device in ((A, "wan-3"), (C, "wan-4"), (D, "wan-3")):
+        mesh.nodes[number].space.run(["ip", *route, device])
+    spaces = [node.space for node in mesh.nodes.values()]
+    try:
+        expired = sum(map(used_up, spaces))
+        with pytest.raises(LabError):
+            mesh.nodes[A].space.run(["fping", f"-{family}", "-q", "-c", "5", "-p", "20", target])
+        assert mesh.nodes[D].info()["dropped"]["circled"] - before == 5
+        assert mesh.nodes[C].info()["dropped"]["circled"] == 0
+        assert sum(map(used_up, spaces)) == expired
+    finally:
+        for number in (A, C, D):
+            mesh.nodes[number].space.run(["ip", f"-{family}", "route", "del", f"{target}/{host}"])
 
 
 def test_what_a_member_must_not_announce_is_dropped_and_named(mesh: Mesh) -> None:

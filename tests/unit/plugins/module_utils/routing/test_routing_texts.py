@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.marking import is_untouched
 from ansible_collections.swarm.node.plugins.module_utils.routing import render
-from ansible_collections.swarm.node.plugins.module_utils.routing.filter import filter_text, rules_of
+from ansible_collections.swarm.node.plugins.module_utils.routing.filter import filter_text, rules_in, rules_of
 from ansible_collections.swarm.node.plugins.module_utils.routing.settings import (
     TIMERS,
     Wish,
@@ -140,6 +141,45 @@ def test_who_may_talk_to_the_daemon() -> None:
     assert rules["babel"][-1] == 'counter drop comment "not by a tunnel of the mesh"'
     assert len(rules["babel"]) == 2 * 2 * 3 + 1
     assert is_untouched(filter_text(Wish(share())))
+
+
+def test_nothing_is_forwarded_to_the_neighbour_it_came_from() -> None:
+    """By whichever interface of both sides of its tunnel; what has no neighbours needs no rule."""
+    rules = rules_of(Wish(share(tunnel(65, transit=True), tunnel(7))))
+    hook, rule = rules["forward"]
+    assert hook == "type filter hook forward priority -4; policy accept;"
+    pairs = [
+        f'"wan-{number}{one}" . "wan-{number}{other}"'
+        for number in (65, 7)
+        for one in ("", "b")
+        for other in ("", "b")
+    ]
+    begin, end = "iifname . oifname { ", ' } counter drop comment "back to the neighbour it came from"'
+    assert rule == begin + ", ".join(sorted(pairs)) + end
+    alone = replace(share(), tunnels=())
+    assert rules_of(Wish(alone))["forward"] == (hook,)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (["iifname", "iifname"], [["a", "b"]]),
+        (["iifname", "oifname", "mark"], [["a", "b", "c"]]),
+        (["iifname", "oifname"], [["a"]]),
+        (["iifname", "oifname"], "@named"),
+    ],
+)
+def test_another_comparison_of_pairs_is_shown_as_it_is(left: list[str], right: Any) -> None:
+    """And so differs from the wanted one, instead of ending the run."""
+    elements = [{"concat": one} for one in right] if isinstance(right, list) else right
+    match = {
+        "op": "==",
+        "left": {"concat": [{"meta": {"key": one}} for one in left]},
+        "right": {"set": elements} if isinstance(elements, list) else elements,
+    }
+    rule = {"rule": {"chain": "forward", "expr": [{"match": match}, {"drop": None}]}}
+    (line,) = rules_in({"nftables": [rule]})["forward"]
+    assert json.loads(line.removesuffix(" drop")) == {"match": match}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class World:
             "neighbours": [self._neighbour(peer, near[peer]) for peer in sorted(near)],
             "routes": self._routes(name),
             "changes": [],
-            "dropped": {"outside": 0, "spoofed": 0, "foreign": []},
+            "dropped": {"outside": 0, "spoofed": 0, "circled": 0, "foreign": []},
         }
 
     def _neighbour(self, peer: str, rtt: float) -> dict[str, Any]:

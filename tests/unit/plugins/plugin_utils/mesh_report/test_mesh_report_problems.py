@@ -88,6 +88,10 @@ def outside(world: World) -> None:
     world.routing("gw1")["dropped"]["outside"] = 3
 
 
+def circled(world: World) -> None:
+    world.routing("gw1")["dropped"]["circled"] = 4
+
+
 def drained(world: World) -> None:
     """Nothing is heard at gw1, and others hear that they are not heard."""
     world.routing("gw1")["drained"]["whole"] = True
@@ -132,6 +136,7 @@ def filter_gone(world: World) -> None:
     ("change", "notice", "where"),
     [
         (one_side, "neighbour down on one side", ["ann – gw1: down seen from ann, up from gw1"]),
+        (circled, "packets on their way back to where they came from, dropped", ["gw1: 4 packets"]),
         (outside, "Babel from outside of the mesh's tunnels, dropped", ["gw1: 3 packets"]),
         (drained, "drained", ["gw1"]),
         (link_drained, "links drained", ["ann: wan-1"]),
