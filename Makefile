@@ -24,11 +24,11 @@ nodes := $(or $(INVENTORY),inventories/lab)
 common = -i $(nodes) $(if $(LIMIT),--limit '$(LIMIT)') $(if $(PROFILE),-e node_profile='$(PROFILE)')
 
 ##@ Nodes
-.PHONY: optimize verify explain
+.PHONY: optimize diff explain
 optimize: $(if $(INVENTORY),runtime,lab-up) ## tune the nodes: INVENTORY= LIMIT= CHECK=1 DIFF=1 PROFILE= ARGS=; without INVENTORY: the embedded lab
 	ansible-playbook swarm.node.optimize $(common) $(if $(call on,$(CHECK)),--check) $(if $(call on,$(DIFF)),--diff) $(ARGS)
 
-verify: $(if $(INVENTORY),runtime,lab-up) ## optimize in check mode with the differences: what would change now
+diff: $(if $(INVENTORY),runtime,lab-up) ## optimize in check mode with the differences: what would change now
 	ansible-playbook swarm.node.optimize $(common) --check --diff $(ARGS)
 
 explain: $(if $(INVENTORY),runtime,$(if $(call on,$(LIVE)),lab-up,runtime)) ## say where each value comes from: HOST= (or LIMIT=) INVENTORY= LIVE=1 ARGS=

@@ -112,6 +112,36 @@ def test_all_members_reach_all_by_it_and_a_second_run_changes_nothing(routed: Me
         ]
 
 
+def test_the_report_says_how_it_is_and_which_daemon_is_off(routed: MeshLab) -> None:
+    run = routed.node("mesh_report")
+    assert run.code == 0, run.output
+    made, page = reported(routed)
+    wan = made["meshes"]["wan"]
+    assert made["verdict"] == "fine" and set(wan["members"]) == set(MEMBERS)
+    assert {one["state"] for one in wan["members"].values()} == {"seen"}
+    assert all(one["routing"]["running"] for one in wan["members"].values())
+    assert wan["members"]["home-1"]["ways"]["relayed"] >= 1
+    (way,) = [one for one in wan["paths"] if (one["members"][0], one["goal"]) == ("home-1", "home-2")]
+    assert way["members"][1] in RELAYS and way["kind"] == "relayed"
+    assert "home-1" in page and "<script" not in page
+    routed.sh("ams-3", "systemctl stop swarm-node-routing@wan")
+    try:
+        run = routed.node("mesh_report", listen=0)
+    finally:
+        routed.sh("ams-3", "systemctl start swarm-node-routing@wan")
+    assert run.code == 2, run.output
+    made, page = reported(routed)
+    wrong = [one for one in made["meshes"]["wan"]["problems"] if one["severity"] == "wrong"]
+    assert ["ams-3"] in [one["where"] for one in wrong if one["what"] == "routing daemon off"], wrong
+    assert "routing daemon off" in run.output and "routing daemon off" in page
+
+
+def reported(lab: MeshLab) -> tuple[dict[str, Any], str]:
+    """The newest report of mesh_report, and its page."""
+    (newest, *_others) = sorted((lab.reports / "mesh").glob("*-mesh_report.json"), reverse=True)
+    return json.loads(newest.read_text("utf-8")), newest.with_suffix(".html").read_text("utf-8")
+
+
 def number(lab: MeshLab, name: str) -> int:
     return int(lab.registry()["members"][name]["number"])
 
