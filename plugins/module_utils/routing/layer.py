@@ -33,6 +33,7 @@ from .paths import (
 )
 from .plan import plan_routing
 from .port import RoutingPort
+from .render import port_of
 from .settings import DAEMONS, TIMERS, Wish, wishes_from
 from .state import RoutingState
 from .units import daemon_service, recorder_service
@@ -114,7 +115,7 @@ class RoutingLayer:
             version=version,
             systemd=self.parts.units.systemd,
             ipv6=_ipv6(options.root),
-            taken=_udp_ports(options.root),
+            taken=_udp_ports(options.root) - self._own_ports(known),
         )
 
     def plan(self, state: Any, record: Record, others: dict[str, str]) -> Plan:
@@ -184,6 +185,12 @@ class RoutingLayer:
                     if path.name.startswith(head)
                 }
         return sorted(found)
+
+    def _own_ports(self, meshes: Sequence[str]) -> set[int]:
+        """Of daemons of ours that are alive, also of one that does not answer: a run is to start it again."""
+        alive = [mesh for mesh in meshes if self.parts.units.active("daemon", mesh)]
+        texts = [[files.read_text(self._at(f(mesh))) for f in (running_conf, conf_path)] for mesh in alive]
+        return {port_of(running or kept) for running, kept in texts}
 
     def _at(self, path: str) -> Path:
         return self.options.root / path.lstrip("/")

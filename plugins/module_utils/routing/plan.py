@@ -29,7 +29,7 @@ from .paths import (
     table,
     unit,
 )
-from .render import conf, port_of
+from .render import conf
 from .settings import Wish
 from .state import RoutingState
 from .steps import DAEMON, FILTER, GONE, LOSS, UNITS, WHY, keep_file, value_of
@@ -105,12 +105,7 @@ def _refused(usable: Mapping[str, Wish], state: RoutingState) -> list[Problem]:
     rival = state.distribution is not None and state.distribution["active"]
     problems = []
     for mesh, wish in usable.items():
-        ours = any(
-            value_of(state, "daemon", other)["running"]
-            and port_of(state.files.get(running_conf(other))) == wish.port
-            for other in state.meshes
-        )
-        if wish.port in state.taken and not ours and not rival:
+        if wish.port in state.taken and not rival:
             allowed = "a UDP port that no other program on the node has (ss -lunp says which has it)"
             problems.append(Problem("routing_ports", f"{mesh}: {wish.port}", allowed))
     return problems

@@ -43,7 +43,7 @@ class UnitsPort:
 
     def value(self, kind: str, mesh: str) -> dict[str, Any]:
         """{enabled, running, started_with}; enabled is "half" after a run was cut off. Raises NodeError."""
-        runs = self._active(unit(kind, mesh))
+        runs = self.active(kind, mesh)
         if runs and kind == "daemon":
             runs = answers(str(self.at(socket_path(mesh))))
         return {
@@ -51,6 +51,10 @@ class UnitsPort:
             "running": runs,
             "started_with": self._started_with(kind, mesh) if runs else None,
         }
+
+    def active(self, kind: str, mesh: str) -> bool:
+        """Whether its process is there, answering or not. Raises NodeError."""
+        return self._active(unit(kind, mesh))
 
     def masked(self, kind: str, mesh: str) -> bool:
         paths = (TEMPLATES[kind], f"{SYSTEMD}/{unit(kind, mesh)}")

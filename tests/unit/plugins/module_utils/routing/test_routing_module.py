@@ -121,6 +121,16 @@ def test_our_own_daemon_may_have_the_port(node: RoutingNode) -> None:
     assert not node.good()["changed"]
 
 
+def test_a_daemon_that_hangs_and_has_its_port_is_started_again(node: RoutingNode) -> None:
+    """Its process lives, but nobody answers at its socket."""
+    node.good()
+    node.text("proc/net/udp6", "  sl  local\n 1: 00000000000000000000000000000000:1A28 0:0 07 x\n")
+    (node.root / socket_path("wan").lstrip("/")).unlink()
+    again = node.good()
+    assert keys(again) == ["routing.daemon wan"] and node.text(socket_path("wan"))
+    assert not node.good()["changed"]
+
+
 # -- what somebody else does to it
 
 
