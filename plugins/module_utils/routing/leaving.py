@@ -16,6 +16,7 @@ from .steps import DAEMON, DRAIN, FILTER, GONE, RIVAL, UNITS, keep_file, value_o
 
 
 def stop(plan: Plan, mesh: str, state: RoutingState) -> None:
+    """What belongs to a daemon that may not be stopped now stays with it, here and below."""
     prefixes = prefixes_of(state.files.get(conf_path(mesh)) or state.files.get(running_conf(mesh)))
     for kind, key in UNITS.items():
         live = value_of(state, kind, mesh)
@@ -28,6 +29,7 @@ def stop(plan: Plan, mesh: str, state: RoutingState) -> None:
                     target=mesh,
                     why=GONE,
                     disruption="perf" if kind == "daemon" and live["running"] else "none",
+                    relies_on=() if kind == "daemon" else (f"{DAEMON} {mesh}",),
                     data={"prefixes": prefixes, "ran": state.files.get(running_conf(mesh))},
                 )
             )
@@ -39,6 +41,7 @@ def stop(plan: Plan, mesh: str, state: RoutingState) -> None:
                 None,
                 target=mesh,
                 why=GONE,
+                relies_on=(f"{DAEMON} {mesh}",),
                 data={
                     "load": removal_text(deaf_table(mesh)),
                     "undo": removal_text(deaf_table(mesh)) + state.deaf[mesh],
@@ -97,5 +100,20 @@ def rival_back(plan: Plan, state: RoutingState, record: Record) -> None:
     # A run that was cut off may have done half of it; what somebody has switched on since stays on.
     wanted = {key: live or bool(known.first_seen.get(key)) for key, live in state.distribution.items()}
     if wanted != state.distribution:
-        why = "as it was before this collection"
-        plan.changes.append(Change(RIVAL, state.distribution, wanted, target=DISTRIBUTION, why=why))
+        plan.changes.append(
+            Change(
+                RIVAL,
+                state.distribution,
+                wanted,
+                target=DISTRIBUTION,
+                # Where it has to wait, what it was like stays on record.
+                claim=f"{RIVAL} {DISTRIBUTION}",
+                why="as it was before this collection",
+                relies_on=stops(plan),
+            )
+        )
+
+
+def stops(plan: Plan) -> tuple[str, ...]:
+    """The names of the changes that stop daemons."""
+    return tuple(change.name for change in plan.changes if change.key == DAEMON and change.after == OFF)

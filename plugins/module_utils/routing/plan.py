@@ -19,7 +19,7 @@ from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import Record
 from .distribution import version_note
 from .filter import as_lines, digest_of, filter_text, removal_text, rules_of
-from .leaving import remove, rival_back, rival_off, stop
+from .leaving import remove, rival_back, rival_off, stop, stops
 from .paths import (
     PROGRAM,
     TEMPLATES,
@@ -158,7 +158,9 @@ def _why(kind: str, live: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
 def _programs(plan: Plan, texts: Mapping[str, Optional[str]], state: RoutingState) -> None:
     for path, text in texts.items():
-        keep_file(plan, path, state.files.get(path), text, WHY if text else GONE)
+        change = keep_file(plan, path, state.files.get(path), text, WHY if text else GONE)
+        if change and text is None:
+            change.relies_on = stops(plan)
 
 
 def _keep(

@@ -131,6 +131,23 @@ def test_a_daemon_that_hangs_and_has_its_port_is_started_again(node: RoutingNode
     assert not node.good()["changed"]
 
 
+def test_what_may_not_be_stopped_keeps_all_that_it_needs(node: RoutingNode) -> None:
+    """Its unit and its program, too; and the distribution's daemon comes back after it, whenever that is."""
+    node.set(rival={"enabled": True, "active": True})
+    node.text("etc/babeld.conf", OWN_CONF)
+    before = node.installed()
+    node.good()
+    files, live = node.installed(), node.live()
+    for _time in range(2):
+        left = node.good(state="absent", max_disruption="none")
+        assert {wish["reason"] for wish in left["unapplied"]} == {"needs_more_disruption"}
+        assert node.installed() == files and node.live() == live
+    assert not left["changed"]
+    node.good(state="absent")
+    assert node.installed() == before and node.record() is None
+    assert node.live()["units"] == [] and node.live()["rival"] == {"enabled": True, "active": True}
+
+
 # -- what somebody else does to it
 
 
