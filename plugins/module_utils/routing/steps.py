@@ -10,7 +10,7 @@ from typing import Any, Optional
 from ..core.managed_files import FILE, digest, file_change
 from ..core.marking import is_untouched
 from ..core.model import Change, Claim, Plan
-from .paths import HOME, PROGRAM
+from .paths import PROGRAM
 from .state import OFF, RoutingState
 
 DAEMON, RECORDER, FILTER, DRAIN = "routing.daemon", "routing.recorder", "routing.filter", "routing.drain"
@@ -35,7 +35,7 @@ def value_of(state: RoutingState, kind: str, mesh: str) -> dict[str, Any]:
 def keep_file(plan: Plan, path: str, live: Optional[str], text: Optional[str], why: str) -> Optional[Change]:
     if text is not None:
         plan.claims[f"{FILE} {path}"] = Claim(None, digest(text))
-    edited = live is not None and path.startswith(HOME) and not is_untouched(live)
+    edited = live is not None and path != PROGRAM and not is_untouched(live)
     change = file_change(path, live, text, edited, why, 0o755 if path == PROGRAM else 0o644)
     if change is None:
         return None

@@ -162,6 +162,17 @@ def test_an_edited_configuration_is_put_right_and_kept(node: RoutingNode, text: 
     assert [path.read_text() for path in (node.base / "state/edited").iterdir()] == [text]
 
 
+@pytest.mark.parametrize("kind", ["daemon", "recorder"])
+def test_an_edited_unit_is_kept_too(node: RoutingNode, kind: str) -> None:
+    node.good()
+    good = str(node.text(TEMPLATES[kind]))
+    node.text(TEMPLATES[kind], good + "Nice=5\n")
+    mended = node.good()
+    assert [change["why"] for change in mended["changes"]] == ["edited by hand"]
+    assert node.text(TEMPLATES[kind]) == good
+    assert [path.read_text() for path in (node.base / "state/edited").iterdir()] == [good + "Nice=5\n"]
+
+
 def test_a_broken_file_that_the_daemon_could_not_start_with(node: RoutingNode) -> None:
     node.good()
     node.text(conf_path("wan"), "no such word\n")
