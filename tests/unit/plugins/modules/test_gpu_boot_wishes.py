@@ -39,3 +39,19 @@ def test_every_layer_that_is_given_back_hears_of_a_freeze(checkout: Path) -> Non
     found = calls(checkout / "playbooks/uninstall.yml")
     assert set(found) == set(MODULES)
     assert {module for module in found if "freeze" not in found[module]} == set()
+
+
+def test_no_record_of_packages_is_left_behind(checkout: Path) -> None:
+    """Every owner of packages that a role or playbook has is given back."""
+    owners = set()
+    for path in [*checkout.glob("roles/*/tasks/*.yml"), *checkout.glob("playbooks/*.yml")]:
+        for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            options = task.get("swarm.node.packages")
+            if options is not None and path.name != "uninstall.yml":
+                owners.add(options.get("owner", "packages"))
+    (loop,) = (
+        task["loop"]
+        for task in tasks(yaml.safe_load((checkout / "playbooks/uninstall.yml").read_text(encoding="utf-8")))
+        if "swarm.node.packages" in task
+    )
+    assert owners == set(loop)
