@@ -45,6 +45,8 @@ options:
     description:
       - Whether the drain is taken back, and the module fails, where packets still come after O(timeout).
         Otherwise it stays, and RV(meshes) says so.
+      - What was drained before is drained again then. Of a node with several meshes all are taken back that
+        this call has drained.
     type: bool
     default: true
   if_any:
@@ -141,7 +143,7 @@ from ..module_utils.core.commands import execute
 from ..module_utils.core.errors import BindError, NodeError
 from ..module_utils.core.signals import signals_as_errors
 from ..module_utils.core.store import RUN_DIR, STATE_DIR, Store
-from ..module_utils.routing.drain import drains, run_drain, run_undrain
+from ..module_utils.routing.drain import Drain, drains, run_all
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["drained", "undrained"], "default": "drained"},
@@ -162,7 +164,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     store = Store(params["state_dir"], params["run_dir"])
-    changed, told = False, []
+    wanted: list[Drain] = []
+    told: list[dict[str, Any]] = []
     try:
         with signals_as_errors():
             frozen = params["freeze"] or store.frozen()
@@ -180,14 +183,13 @@ def main() -> None:
                 quiet=params["quiet"],
                 required=params["require_quiet"],
             )
-            run = run_drain if params["state"] == "drained" else run_undrain
-            for one in wanted:
-                told.append(run(one, store, module.check_mode))
-                changed = changed or one.changed
+            run_all(wanted, params["state"] == "drained", store, module.check_mode, told)
     except BindError as error:
         problems = [vars(problem) for problem in error.problems]
         module.fail_json(msg=f"nothing was changed: {error}", problems=problems, failure_kind="refused")
     except (NodeError, OSError) as error:
+        changed = any(one.changed for one in wanted)
+        told = [entry for one, entry in zip(wanted, told) if one.changed]
         module.fail_json(msg=str(error), failure_kind="unavailable", meshes=told, changed=changed)
     for entry in told:
         if entry.get("quiet") is False:
@@ -196,7 +198,7 @@ def main() -> None:
             )
         if entry.get("missing"):
             module.warn(f"mesh {entry['mesh']}: not heard again yet: {', '.join(entry['missing'])}")
-    module.exit_json(changed=changed, meshes=told)
+    module.exit_json(changed=any(one.changed for one in wanted), meshes=told)
 
 
 if __name__ == "__main__":

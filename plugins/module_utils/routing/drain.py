@@ -9,6 +9,7 @@ elsewhere, while it forwards as before. Then it waits until nothing comes any mo
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ class Drain:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     changed: bool = field(default=False, init=False)
+    before: Optional[str] = field(default=None, init=False)
+    """What was drained before, in the words of `nft -f`."""
 
     def __post_init__(self) -> None:
         self.tables = Tables(self.runner)
@@ -110,14 +113,23 @@ class Drain:
     def drain(self) -> None:
         """Raises NodeError, OSError; either it is drained then, or nothing has changed."""
         text = deaf_text(self.mesh, self.port, self.interfaces())
-        before = files.read_text(self._at(drain_path(self.mesh)))
+        self.before = files.read_text(self._at(drain_path(self.mesh)))
         files.write_whole(self._at(drain_path(self.mesh)), text)
         try:
             self.tables.load(text)
         except BaseException:
-            self._put_back(before)
+            self._put_back(self.before)
             raise
         self.changed = True
+
+    def take_back(self) -> None:
+        """What was drained before is drained again, and nothing else. Raises NodeError, OSError."""
+        if self.before is None:
+            hear_again(self.root, self.mesh, self.runner)
+        else:
+            self._put_back(self.before)
+            self.tables.load(self.before)
+        self.changed = False
 
     def undrain(self) -> None:
         """Raises NodeError, OSError."""
@@ -193,9 +205,31 @@ def drains(
         raise BindError([Problem("mesh", mesh, allowed)])
     if not with_routing:
         raise LayerUnavailable("no mesh of this node has a routing daemon of this collection")
-    return [
+    found = [
         Drain(name, shares[name], root, runner, **options) for name in with_routing if mesh in (None, name)
     ]
+    for one in found:
+        one.chosen()  # Of all meshes, before any of them is changed.
+    return found
+
+
+def run_all(
+    wanted: Sequence[Drain], drained: bool, store: Store, check: bool, told: list[dict[str, Any]]
+) -> None:
+    """One after the other; `told` gets what was seen. Raises NodeError, OSError.
+
+    Where one fails, what this run has drained before is taken back, unless it was forced; what cannot be
+    stays `changed`.
+    """
+    try:
+        for one in wanted:
+            told.append((run_drain if drained else run_undrain)(one, store, check))
+    except BaseException:
+        for one in wanted:
+            if drained and not check and one.changed and one.required:
+                with contextlib.suppress(NodeError, OSError), store.lock():
+                    one.take_back()
+        raise
 
 
 def run_drain(one: Drain, store: Store, check: bool) -> dict[str, Any]:
@@ -203,12 +237,12 @@ def run_drain(one: Drain, store: Store, check: bool) -> dict[str, Any]:
     result: dict[str, Any] = {"mesh": one.mesh, "interfaces": one.interfaces(), "up_before": one.up()}
     if one.is_so():
         return {**result, **(one.wait_until_quiet() if not check else {})}
-    if not one.up():
+    if not one.up() and not one.is_drained():
         raise NodeError(
             f"mesh {one.mesh}: its routing daemon does not run, or no neighbour hears it: nobody would leave"
         )
-    one.changed = True
     if check:
+        one.changed = True
         return result
     with store.lock():
         one.drain()
@@ -223,8 +257,7 @@ def run_drain(one: Drain, store: Store, check: bool) -> dict[str, Any]:
     except BaseException:
         if one.required:
             with store.lock():
-                one.undrain()
-            one.changed = False
+                one.take_back()
         raise
     return {**result, **seen}
 

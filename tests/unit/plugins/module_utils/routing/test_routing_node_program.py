@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
@@ -25,6 +25,7 @@ from ansible_collections.swarm.node.plugins.module_utils.routing.babel_socket im
 from ansible_collections.swarm.node.plugins.module_utils.routing.drain import (
     Drain,
     drains,
+    run_all,
     run_drain,
     run_undrain,
 )
@@ -306,6 +307,55 @@ def test_a_drain_that_cannot_be_made_leaves_nothing(node: RoutingNode) -> None:
     assert node.text(drain_path("wan")) is None
     with pytest.raises(NodeError, match="nobody would leave"):
         run_drain(one(node, up=()), store(node), False)
+
+
+def test_what_was_drained_before_is_drained_again(node: RoutingNode) -> None:
+    """A bad link that was taken out must not come back because the whole node could not be drained."""
+    run_drain(one(node, only=["node-65"]), store(node), False)
+    before = node.live()["tables"]
+    kept = node.text(drain_path("wan"))
+    made = one(node, range(0, 10**6, 7), timeout=4)
+    with pytest.raises(NodeError, match="taken back"):
+        run_drain(made, store(node), False)
+    assert not made.changed and node.live()["tables"] == before and node.text(drain_path("wan")) == kept
+
+
+def test_a_whole_drain_becomes_one_of_a_link(node: RoutingNode) -> None:
+    """A node that is drained hears nobody: that is no reason to refuse it."""
+    run_drain(one(node), store(node), False)
+    narrowed = one(node, up=(), only=["node-65"])
+    assert run_drain(narrowed, store(node), False)["interfaces"] == ["wan-65", "wan-65b"]
+    assert narrowed.changed and one(node, only=["node-65"]).is_so()
+
+
+def two(node: RoutingNode, **options: Any) -> list[Seen]:
+    """Drains of the meshes lab and wan."""
+    put(node.root, share_path("lab"), share_text(other()))
+    put(node.root, conf_path("lab"), conf(Wish(other(), 6697), "x"))
+    clock = Clock()
+    found = drains(node.root, node, None, clock=clock, sleep=clock.sleep, timeout=4, **options)
+    for made in found:
+        assert isinstance(made, Seen)
+        made.counts, made.neighbours = [0], ["node-65"]
+    return cast("list[Seen]", found)
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_node_of_two_meshes_is_drained_in_both_or_in_none(node: RoutingNode, forced: bool) -> None:
+    lab, wan = two(node, required=not forced)
+    wan.neighbours = []
+    told: list[dict[str, Any]] = []
+    with pytest.raises(NodeError, match="mesh wan: its routing daemon does not run"):
+        run_all([lab, wan], True, store(node), False, told)
+    assert list(node.live()["tables"]) == (["swarm_node_deaf_lab"] if forced else [])
+    assert (lab.changed, wan.changed) == (forced, False) and [entry["mesh"] for entry in told] == ["lab"]
+    assert bool(node.text(drain_path("lab"))) == forced
+
+
+def test_a_peer_of_one_mesh_alone_is_refused_before_anything_is_drained(node: RoutingNode) -> None:
+    with pytest.raises(BindError, match=r"a neighbour of .* in the mesh wan"):
+        two(node, only=["node-2"])
+    assert node.live()["tables"] == {}
 
 
 def test_links_are_drained_by_name_or_number(node: RoutingNode) -> None:
