@@ -20,7 +20,7 @@ from ..module_utils.core.errors import BindError, Problem
 from ..module_utils.mesh.share import MESH_NAME
 from ..plugin_utils.mesh.places import registry_directory
 from ..plugin_utils.mesh.registry import Registry
-from ..plugin_utils.mesh.registry_file import load, registry_path
+from ..plugin_utils.mesh.registry_file import load, regions_of_others, registry_path
 from ..plugin_utils.mesh_report import lines, measured, page
 from ..plugin_utils.mesh_report.answers import number, routing_of
 from ..plugin_utils.mesh_report.body import Answer, Known, mesh_report, run_report
@@ -140,9 +140,13 @@ class ActionModule(ActionBase):
         registry, _text = load(registry_path(directory, name))
         members = dict(registry.members) if registry else {}
         regions = {member: one.region for member, one in members.items()}
-        wishes = wishes_of(
-            {host: arguments["targets"].get(host) or {} for host in hosts}, set(regions.values())
-        )
+        targets = {host: dict(arguments["targets"].get(host) or {}) for host in hosts}
+        known = set(regions.values())
+        if any(own.get("between") for own in targets.values()):
+            known |= regions_of_others(directory, name)
+        if registry is None:
+            targets = {host: {**own, "between": None} for host, own in targets.items()}
+        wishes = wishes_of(targets, known)
         return Known(
             members={
                 member: {"number": one.number, "region": one.region, "transit": one.is_hub}

@@ -21,7 +21,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.core.errors import BindError, Problem
 from ..module_utils.mesh.share import MESH_NAME
 from ..plugin_utils.mesh.places import registry_directory
-from ..plugin_utils.mesh.registry_file import load, registry_path
+from ..plugin_utils.mesh.registry_file import load, regions_of_others, registry_path
 from ..plugin_utils.report import store
 from ..plugin_utils.report.values import plural
 from ..plugin_utils.verify import page, summary, table, timing
@@ -102,7 +102,9 @@ class ActionModule(ActionBase):
         if registry is None:
             allowed = f"a mesh with a registry: the playbook swarm.node.mesh_join makes {path}"
             raise BindError([Problem("mesh", arguments["mesh"], allowed, str(path))])
-        plan = make_plan(registry, arguments["wishes"], arguments["pulling"])
+        between = any((own or {}).get("between") for own in arguments["wishes"].values())
+        others = regions_of_others(directory, arguments["mesh"]) if between else set()
+        plan = make_plan(registry, arguments["wishes"], arguments["pulling"], others)
         self._notes(arguments).begin(plan)
         most = max(node.bytes for node in plan.nodes.values())
         seconds = timing.longest(plan)

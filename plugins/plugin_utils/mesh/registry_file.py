@@ -54,6 +54,16 @@ def load_others(directory: Path, mesh: str) -> dict[str, Registry]:
     return found
 
 
+def regions_of_others(directory: Path, mesh: str) -> set[str]:
+    """Regions of the other meshes, of those whose registries can be read."""
+    found: set[str] = set()
+    for path in sorted(directory.glob("*.yml")):
+        with contextlib.suppress(BindError):
+            registry = load(path)[0] if path.stem != mesh else None
+            found |= {member.region for member in registry.members.values()} if registry else set()
+    return found
+
+
 def save(path: Path, registry: Registry) -> str:
     """Writes the file whole, keeping its mode; a link is followed. Returns the text. Raises BindError."""
     text = dump_registry(registry)

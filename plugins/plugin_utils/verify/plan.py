@@ -83,9 +83,14 @@ def plan_from(data: Mapping[str, Any]) -> VerifyPlan:
 
 
 def make_plan(
-    registry: Registry, hosts: Mapping[str, Mapping[str, Any]], pulling: Collection[str]
+    registry: Registry,
+    hosts: Mapping[str, Mapping[str, Any]],
+    pulling: Collection[str],
+    others: Collection[str] = (),
 ) -> VerifyPlan:
     """hosts: those of the run, host → variables and `origins`; pulling: those that nobody can log in to.
+
+    others: regions of other meshes, which `verify_between` may be about, too: nodes can be in several.
 
     Raises BindError with all that is wrong, before anything is measured.
     """
@@ -93,7 +98,8 @@ def make_plan(
     names = sorted(set(hosts) - set(left_out))
     regions = {name: registry.members[name].region for name in names}
     wishes = wishes_of(
-        {name: hosts[name] for name in names}, {item.region for item in registry.members.values()}
+        {name: hosts[name] for name in names},
+        {*others, *(item.region for item in registry.members.values())},
     )
     _check(registry, wishes, hosts, names)
     wide = wishes.wide

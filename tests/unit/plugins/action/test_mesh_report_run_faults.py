@@ -72,6 +72,15 @@ class Fleet:
             Registry("wan", Settings(("10.99.0.0/16",)), {"main": (0, 1)}, members, links=links)
         )
 
+    def lab(self) -> str:
+        """Another mesh's registry, with regions of its own."""
+        blocks = {"muc": (0,), "ham": (1,)}
+        members = {}
+        for region, (block,) in blocks.items():
+            key = base64.b64encode(bytes([block]) * 32).decode()
+            members[region] = Member(region, 64 * block + 1, region, nat=True, keys={1: key})
+        return dump_registry(Registry("lab", Settings(("10.98.0.0/16",)), blocks, members))
+
     def run(self, *arguments: str, **variables: Any) -> Any:
         for name, said in self.world.said.items():
             (self.base / f"{name}.json").write_text(json.dumps({"changed": False, **said}))
@@ -79,6 +88,7 @@ class Fleet:
             "pb/play.yml": PLAY,
             "inv/hosts.yml": yaml.safe_dump({"all": {"hosts": self.hosts}}),
             "inv/mesh/wan.yml": self.registry(),
+            "inv/mesh/lab.yml": self.lab(),
         }
         return self._play(files, "-e", json.dumps(variables), *arguments)
 
@@ -156,3 +166,12 @@ def test_a_wrong_target_is_refused(fleet: Fleet) -> None:
     answers = fleet.run(verify_latency_ms=-1)
     assert fleet.reports() == []
     assert "verify_latency_ms: -1" in answers.output and "ms, above 0" in answers.output
+
+
+def test_targets_between_regions_of_another_mesh_are_no_mistake(fleet: Fleet) -> None:
+    """A node in two meshes has one `verify_between` for both; a region of none of them is one."""
+    answers = fleet.run(verify_between={"ham muc": {"latency_ms": 1}, "main main": {"latency_ms": 18}})
+    (body,) = fleet.reports()
+    assert [one["target_ms"] for one in body["meshes"]["wan"]["over_target"]] == [18, 18], answers.output
+    refused = fleet.run(verify_between={"ham mars": {"latency_ms": 1}})
+    assert len(fleet.reports()) == 1 and "ham mars" in refused.output

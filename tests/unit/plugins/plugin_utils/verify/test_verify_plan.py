@@ -246,6 +246,17 @@ def test_the_looser_end_counts_and_regions_beat_both():
     assert targets["gw1.ams", "gw1.fra"]["latency_ms"] == 50.0
 
 
+def test_regions_of_another_mesh_of_the_nodes_are_no_mistake():
+    """A node in two meshes has one `verify_between` for both."""
+    wished = {
+        name: {"between": {"muc ham": {"latency_ms": 1}, "fra ams": {"latency_ms": 7}}} for name in SMALL
+    }
+    plan = make_plan(registry(SMALL, LINKS), wished, (), {"muc", "ham"})
+    assert {pair.targets["latency_ms"] for pair in plan.pairs if "gw1.ams" in pair.ends} == {7.0, 50.0}
+    with pytest.raises(BindError, match=r"'muc ham'.*two regions of the mesh"):
+        make_plan(registry(SMALL, LINKS), wished, (), {"muc"})
+
+
 def test_a_pair_is_measured_as_its_simpler_end_can():
     plan = small({**{name: {} for name in SMALL}, "home-ann": {"probe": "fping", "interval_ms": 100.0}})
     by_ends = {pair.ends: pair for pair in plan.pairs}
