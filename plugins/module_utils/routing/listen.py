@@ -44,9 +44,17 @@ def foreign_in(share: Share, peer: Peer, packet: bytes) -> list[str]:
     ]
 
 
-def heard(share: Share, interface: str, data: bytes) -> list[tuple[str, str]]:
-    """(peer, prefix) of each network that the IPv6 packet `data` announces and must not."""
-    peer = next((one for one in peers(share) if interface in one.interfaces), None)
+def by_interface(share: Share) -> dict[str, Peer]:
+    """Neighbours by the names of their tunnels. It takes long: once for a share, not for each packet."""
+    return {name: peer for peer in peers(share) for name in peer.interfaces}
+
+
+def heard(share: Share, near: Mapping[str, Peer], interface: str, data: bytes) -> list[tuple[str, str]]:
+    """(peer, prefix) of each network that the IPv6 packet `data` announces and must not.
+
+    near: as `by_interface` has it
+    """
+    peer = near.get(interface)
     if peer is None or len(data) < HEADERS:
         return []
     if ipaddress.IPv6Address(data[8:24]) not in _LINK_LOCAL:
@@ -60,6 +68,7 @@ def listen(wanted: Mapping[int, Share], seconds: float) -> dict[str, list[dict[s
     wanted: UDP port → share of the mesh that has it
     """
     found: dict[tuple[str, str, str], float] = {}
+    near = {share.mesh: by_interface(share) for share in wanted.values()}
     sockets = {_socket(port): share for port, share in wanted.items()}
     end, seen = time.monotonic() + seconds, 0
     try:
@@ -69,8 +78,9 @@ def listen(wanted: Mapping[int, Share], seconds: float) -> dict[str, list[dict[s
                 seen += 1
                 if kind == OUTGOING:
                     continue
-                for peer, prefix in heard(sockets[ready], interface, data):
-                    found.setdefault((sockets[ready].mesh, peer, prefix), time.time())
+                share = sockets[ready]
+                for peer, prefix in heard(share, near[share.mesh], interface, data):
+                    found.setdefault((share.mesh, peer, prefix), time.time())
     finally:
         for one in sockets:
             one.close()

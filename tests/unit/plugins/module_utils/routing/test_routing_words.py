@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import NodeError
+from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share
+from ansible_collections.swarm.node.plugins.module_utils.routing import listen as listening
 from ansible_collections.swarm.node.plugins.module_utils.routing.babel_socket import (
     Neighbour,
     Route,
@@ -20,9 +24,14 @@ from ansible_collections.swarm.node.plugins.module_utils.routing.babel_socket im
     answers,
     read_tables,
 )
-from ansible_collections.swarm.node.plugins.module_utils.routing.listen import HEADERS, foreign_in, heard
+from ansible_collections.swarm.node.plugins.module_utils.routing.listen import (
+    HEADERS,
+    by_interface,
+    foreign_in,
+    heard,
+)
 from ansible_collections.swarm.node.plugins.module_utils.routing.packets import Announced, announced
-from ansible_collections.swarm.node.plugins.module_utils.routing.settings import peers
+from ansible_collections.swarm.node.plugins.module_utils.routing.settings import Peer, peers
 from hypothesis import given
 from hypothesis import strategies as st
 from routing_cases import share, tunnel
@@ -234,10 +243,48 @@ def test_what_must_not_be_announced() -> None:
     assert foreign_in(mine, leaf, packet(*good)) == ["10.99.0.65/32", "fd5e:7a11:9c3d::41/128"]
     assert foreign_in(mine, leaf, packet(update(1, 0, 0, 0, b"", 0xFFFF))) == []
     # Only from a link-local address, and by the neighbour's tunnel.
+    near = by_interface(mine)
     head = b"\x60" + bytes(7) + ipaddress.IPv6Address("fe80::41").packed + bytes(HEADERS - 24)
-    assert heard(mine, "wan-65", head + packet(bad[0])) == [("node-65", "0.0.0.0/0")]
-    assert heard(mine, "wan-65b", head + packet(bad[0])) == [("node-65", "0.0.0.0/0")]
-    assert heard(mine, "wan-67", head + packet(bad[0])) == [("node-67", "0.0.0.0/0")]
-    assert heard(mine, "eth0", head + packet(bad[0])) == []
-    assert heard(mine, "wan-65", head[:20]) == []
-    assert heard(mine, "wan-65", head.replace(b"\xfe\x80", b"\xfd\x5e") + packet(bad[0])) == []
+    assert heard(mine, near, "wan-65", head + packet(bad[0])) == [("node-65", "0.0.0.0/0")]
+    assert heard(mine, near, "wan-65b", head + packet(bad[0])) == [("node-65", "0.0.0.0/0")]
+    assert heard(mine, near, "wan-67", head + packet(bad[0])) == [("node-67", "0.0.0.0/0")]
+    assert heard(mine, near, "eth0", head + packet(bad[0])) == []
+    assert heard(mine, near, "wan-65", head[:20]) == []
+    assert heard(mine, near, "wan-65", head.replace(b"\xfe\x80", b"\xfd\x5e") + packet(bad[0])) == []
+
+
+def test_a_thousand_packets_are_looked_at_without_reckoning_the_neighbours_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A relay with hundreds of neighbours hears hundreds of packets a second."""
+    mine = share(*(tunnel(number) for number in range(65, 365)))
+    head = b"\x60" + bytes(7) + ipaddress.IPv6Address("fe80::41").packed + bytes(HEADERS - 24)
+    data = head + packet(update(1, 0, 0, 0, b""))
+    counts = {"peers": 0, "packets": 0}
+    ready, _end = os.pipe()
+    os.write(_end, b"x")
+
+    class Full:
+        """There is always a packet."""
+
+        def fileno(self) -> int:
+            return ready
+
+        def recvfrom(self, _size: int) -> tuple[bytes, tuple[Any, ...]]:
+            counts["packets"] += 1
+            return data, ("wan-300", 0, 0, 0, b"")
+
+        def close(self) -> None:
+            os.close(ready)
+            os.close(_end)
+
+    def counted(share: Share) -> list[Peer]:
+        counts["peers"] += 1
+        return peers(share)
+
+    monkeypatch.setattr(listening, "_socket", lambda _port: Full())
+    monkeypatch.setattr(listening, "peers", counted)
+    monkeypatch.setattr(listening, "MOST", 1000)
+    (found,) = listening.listen({6696: mine}, 60)["wan"]
+    assert (found["peer"], found["prefix"]) == ("node-300", "0.0.0.0/0")
+    assert counts == {"peers": 1, "packets": 1000}
