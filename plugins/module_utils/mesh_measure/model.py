@@ -27,6 +27,9 @@ LONGEST = 86400.0
 ECHO_EVERY = 1000.0
 """ms between two echo requests that run beside irtt: they tell a closed port from a way that is down."""
 
+LEAST_MBIT, MOST_MBIT = 0.1, 1e6
+"""Mbit/s of a transfer. iperf3 takes 0 for no limit."""
+
 TRANSFER_OVERHEAD = 2.0
 """s that a transfer takes beside its seconds: connecting, its first second that does not count."""
 
@@ -137,7 +140,7 @@ def _transfer(entry: Mapping[str, Any], number: _Number, problems: list[Problem]
         address=address_of(entry.get("address"), name, problems),
         port=int(number(entry, "port", name, 1, 65535)),
         at=number(entry, "at", name, 0, LONGEST),
-        mbit=number(entry, "mbit", name, 0.1, 1e6),
+        mbit=number(entry, "mbit", name, LEAST_MBIT, MOST_MBIT),
         seconds=int(number(entry, "seconds", name, 1, 60)),
     )
 

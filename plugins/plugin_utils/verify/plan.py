@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Optional
 
 from ...module_utils.core.errors import BindError, Problem
-from ...module_utils.mesh_measure.model import FPING, IPERF, IRTT
+from ...module_utils.mesh_measure.model import FPING, IPERF, IRTT, LEAST_MBIT, MOST_MBIT
 from ..mesh.addresses import addresses
 from ..mesh.registry import Pair, Registry, ports
 from .budget import HEADROOM, MEGA, Rate, slowed, transfer_bytes
@@ -133,7 +133,7 @@ def make_plan(
                 tool=rate.tool,
                 interval_ms=round(rate.interval_ms, 3),
                 targets=targets,
-                mbit=round(targets["throughput_mbit"] * HEADROOM, 3),
+                mbit=min(max(round(targets["throughput_mbit"] * HEADROOM, 3), LEAST_MBIT), MOST_MBIT),
                 asked=pair in wanted,
                 transfer=turns.get(pair),
                 no_transfer=refused.get(pair, ""),

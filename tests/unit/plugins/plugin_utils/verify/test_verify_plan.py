@@ -257,6 +257,17 @@ def test_regions_of_another_mesh_of_the_nodes_are_no_mistake():
         make_plan(registry(SMALL, LINKS), wished, (), {"muc"})
 
 
+@pytest.mark.parametrize("target", [1e-6, 0.05, 1e6])
+def test_every_throughput_that_may_be_wished_is_a_job_that_nodes_take(target: float):
+    budget = {"budget_mbytes": 1e9, "budget_total_mbytes": 1e12}
+    plan = small(throughput_mbit=target, **budget)
+    found, _when = jobs(plan, {name: Clock(0.0, 1.0, 100.0, 1.0) for name in plan.nodes}, 5.0)
+    for data in found.values():
+        for transfer in job_from(data).transfers:
+            assert 0.1 <= transfer.mbit <= 1e6
+    assert sum(len(data["transfers"]) for data in found.values()) == len(LINKS)
+
+
 def test_a_pair_is_measured_as_its_simpler_end_can():
     plan = small({**{name: {} for name in SMALL}, "home-ann": {"probe": "fping", "interval_ms": 100.0}})
     by_ends = {pair.ends: pair for pair in plan.pairs}
