@@ -31,9 +31,10 @@ def links_of(
     """
     tunnels = {(link["ends"][0], link["ends"][1]): link for link in block["links"] if not link["foreign"]}
     heard = _heard(routing)
+    drained = {end: _drained(said, block["members"].get(end, {})) for end, said in routing.items()}
     found = []
     for pair in sorted({*tunnels, *planned, *_pairs(heard)}):
-        ends = {end: _end(end, pair, routing, heard) for end in pair if end in routing}
+        ends = {end: _end(end, pair, routing, heard, drained) for end in pair if end in routing}
         rtts = [end["rtt_ms"] for end in ends.values() if end["rtt_ms"] is not None]
         rtt = round(max(rtts), 3) if rtts else None
         goal = target(*pair)
@@ -86,6 +87,7 @@ def _end(
     pair: Pair,
     routing: Mapping[str, Mapping[str, Any]],
     heard: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    drained: Mapping[str, set[str]],
 ) -> dict[str, Any]:
     """state: up, down, drained, or off where no daemon runs; cost: None where it is not up"""
     said = routing[end]
@@ -95,7 +97,7 @@ def _end(
     state = "up" if up else "down"
     if not said["running"]:
         state = "off"
-    elif not up and _is_drained(said, one, routing.get(peer)):
+    elif not up and _is_drained(said, peer in drained[end], routing.get(peer)):
         state = "drained"
     return {
         "state": state,
@@ -105,14 +107,16 @@ def _end(
     }
 
 
-def _is_drained(
-    said: Mapping[str, Any], one: Mapping[str, Any] | None, other: Mapping[str, Any] | None
-) -> bool:
-    """That nothing is heard is meant so, here or at the other end."""
-    if said["drained"]["whole"] or (other is not None and other["drained"]["whole"]):
-        return True
-    # An interface that was drained may have no neighbour entry left to tell whose it is.
-    return one is not None and one["interface"] in said["drained"]["interfaces"]
+def _drained(said: Mapping[str, Any], member: Mapping[str, Any]) -> set[str]:
+    """Peers whose links are drained here, by the tunnels: babeld soon forgets whom it does not hear."""
+    interfaces = set(said["drained"]["interfaces"])
+    every = [*member.get("tunnels", ()), *said["neighbours"]]
+    return {one["peer"] for one in every if one["interface"] in interfaces}
+
+
+def _is_drained(said: Mapping[str, Any], link: bool, other: Mapping[str, Any] | None) -> bool:
+    """That nothing is heard is meant so, here or at the other end. link: this link is drained here"""
+    return link or said["drained"]["whole"] or (other is not None and other["drained"]["whole"])
 
 
 def _grade(link: Mapping[str, Any]) -> str:

@@ -106,6 +106,14 @@ def link_drained(world: World) -> None:
     world.down("gw1", "ann")
 
 
+def link_drained_and_forgotten(world: World) -> None:
+    """babeld has no entry any more of whom it has not heard for 16 hellos, 2.4 s of the usual ones."""
+    link_drained(world)
+    world.routing("ann")["drained"]["interfaces"] = ["wan-1", "wan-1b"]
+    near = world.routing("ann")["neighbours"]
+    near[:] = [one for one in near if one["peer"] != "gw1"]
+
+
 def slow(world: World) -> None:
     world.neighbour("ann", "gw1")["rtt_ms"] = 80.5
 
@@ -140,6 +148,7 @@ def filter_gone(world: World) -> None:
         (outside, "Babel from outside of the mesh's tunnels, dropped", ["gw1: 3 packets"]),
         (drained, "drained", ["gw1"]),
         (link_drained, "links drained", ["ann: wan-1"]),
+        (link_drained_and_forgotten, "links drained", ["ann: wan-1, wan-1b"]),
         (slow, "links slower than their target", ["ann – gw1: 80.5 ms, target 50"]),
         (armed, "not confirmed yet", ["bob"]),
         (restless, "more than 60 changes of route in an hour", ["ann: 70"]),
