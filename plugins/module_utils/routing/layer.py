@@ -47,7 +47,7 @@ class RoutingOptions:
 
     daemon: none or babeld; meshes: those that are to have it, empty for all of the node
     ports: mesh → UDP port; timers: a name of settings.TIMERS
-    tools_pending: babeld is installed later in this run, so check mode goes on without
+    tools_pending: babeld and nft are installed later in this run, so check mode goes on without
     program: makes the text of what the units run
     """
 
@@ -166,8 +166,11 @@ class RoutingLayer:
             raise LayerUnavailable(f"babeld {version} is too old: {oldest} or newer is needed")
 
     def _tables(self) -> list[str]:
-        """Names of all nftables tables; where there is no nft and nothing is asked for there are none."""
+        """Names of all nftables tables; without nft, and nothing asked for or nft to come, there are none."""
         if not self.wished and not self._at(HOME).exists():
+            return []
+        options = self.options
+        if options.check and options.tools_pending and not self.parts.tables.there():
             return []
         return self.parts.tables.names()
 

@@ -20,6 +20,10 @@ class Tables:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
+    def there(self) -> bool:
+        """Whether there is a program nft on the node."""
+        return self.runner(["nft", "--version"]).code != MISSING
+
     def names(self) -> list[str]:
         """Of all tables of our family. Raises NodeError."""
         done = self.runner(["nft", "-j", "list", "tables"])

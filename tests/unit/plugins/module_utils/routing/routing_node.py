@@ -6,7 +6,7 @@
 Its state outlives the process that uses it. What it does not know fails, so that a new command is seen.
 
 `kernel.json`: units (those that run), tables (name → text), rival (the distribution's service, or null),
-reload (systemd has old texts), broken (words that fail: "babeld", "start", "nft")
+reload (systemd has old texts), broken (words that fail: "babeld", "start", "nft", "no nft")
 """
 
 from __future__ import annotations
@@ -165,6 +165,10 @@ class RoutingNode:
 
     def _nft(self, state: dict[str, Any], words: list[str], data: str) -> Done:
         tables = state["tables"]
+        if "no nft" in state["broken"]:
+            return Done(127, "", "nft: no such program")
+        if words[1:] == ["--version"]:
+            return Done(0, "nftables v1.0.6\n", "")
         if words[1:] == ["-j", "list", "tables"]:
             found = [{"table": {"family": "inet", "name": name}} for name in tables]
             return Done(0, json.dumps({"nftables": [{"metainfo": {}}, *found]}), "")

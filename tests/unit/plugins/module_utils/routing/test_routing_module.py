@@ -262,6 +262,14 @@ def test_without_babeld_it_is_said_and_nothing_is_changed(node: RoutingNode) -> 
     assert looked["changed"] and "not installed yet: babeld" in looked["notes"]
 
 
+def test_a_check_goes_on_where_nft_is_still_to_come(node: RoutingNode) -> None:
+    node.set(broken=["no nft"])
+    assert "no program nft" in node.apply(check=True)["msg"]
+    (node.root / "usr/sbin/babeld").unlink()
+    looked = node.good(check=True, tools_pending=True)
+    assert "routing.filter wan" in keys(looked)
+
+
 def test_removal_needs_no_babeld(node: RoutingNode) -> None:
     node.good()
     (node.root / "usr/sbin/babeld").unlink()
