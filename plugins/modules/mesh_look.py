@@ -24,7 +24,7 @@ options:
     description: Read only the mesh of this name.
     type: str
   listen:
-    description: Seconds to listen to what neighbours announce, V(0) for not at all.
+    description: Seconds to listen to what neighbours announce, 300 at most, V(0) for not at all.
     type: float
     default: 2
   root:
@@ -110,6 +110,10 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     root, mesh = Path(params["root"]), params["mesh"]
+    if not 0 <= params["listen"] <= 300:
+        module.fail_json(
+            msg=f"listen: {params['listen']} is refused; allowed: 0 to 300 s", failure_kind="refused"
+        )
     try:
         meshes, problems = read_meshes(root, params["state_dir"], params["run_dir"], execute, mesh)
         routing, more = read_routing(root, run, mesh, params["listen"])

@@ -61,6 +61,12 @@ def test_a_node_without_a_mesh_is_no_failure(tmp_path: Path) -> None:
     assert found["now"] > 1e9
 
 
+@pytest.mark.parametrize("seconds", [-1, 301, "inf", "nan"])
+def test_nobody_listens_for_ever(tmp_path: Path, seconds: Any) -> None:
+    found = run(tmp_path, refuse, listen=seconds)
+    assert found["failed"] and found["failure_kind"] == "refused" and "0 to 300 s" in found["msg"]
+
+
 def test_a_mesh_without_routing(stored: Path) -> None:
     found = run(stored, answer)
     assert found["meshes"]["wan"]["member"] == "n1" and found["routing"] == {}
