@@ -26,6 +26,16 @@ def stored_shares(root: Path) -> dict[str, Share]:
     return found
 
 
+def unreadable_shares(root: Path) -> list[str]:
+    """Meshes that have a share that is passed over: damaged, or of a newer version."""
+    known = stored_shares(root)
+    return [
+        mesh
+        for mesh in directories(root)
+        if mesh not in known and (root / share_path(mesh).lstrip("/")).exists()
+    ]
+
+
 def directories(root: Path) -> list[str]:
     """Meshes of which there is anything of ours."""
     try:

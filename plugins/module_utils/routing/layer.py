@@ -17,7 +17,7 @@ from ..core.errors import BindError, LayerUnavailable, Problem
 from ..core.interpreter import interpreter
 from ..core.model import Plan
 from ..core.store import RUN_DIR, STATE_DIR, Record
-from ..mesh.stored import stored_shares
+from ..mesh.stored import stored_shares, unreadable_shares
 from .distribution import OLDEST, numbers_of
 from .filter import digest_of
 from .paths import (
@@ -98,6 +98,7 @@ class RoutingLayer:
         ours = [mesh for mesh in meshes if table(mesh) in names]
         return RoutingState(
             shares=shares,
+            unreadable=tuple(unreadable_shares(options.root)),
             files={path: files.read_text(self._at(path)) for path in texts},
             units={(kind, mesh): self.parts.units.value(kind, mesh) for mesh in known for kind in TEMPLATES},
             masked=tuple(
@@ -136,8 +137,11 @@ class RoutingLayer:
             )
         if problems:
             raise BindError(problems)
-        plan = plan_routing(wishes, self._texts(), state, record, tuple(options.required))
-        if self.wished and not wishes:
+        unknown = [mesh for mesh in state.unreadable if not options.meshes or mesh in options.meshes]
+        if not self.wished:
+            unknown = []
+        plan = plan_routing(wishes, self._texts(), state, record, tuple(options.required), unknown)
+        if self.wished and not wishes and not unknown:
             plan.notes.append("no mesh of this node is to have a routing daemon: it has no share of one")
         if self.wished and state.version is None:
             plan.notes.append("not installed yet: babeld")

@@ -10,7 +10,7 @@ What goes is stopped first, and the distribution's daemon comes back last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from ..core.errors import BindError, Problem
@@ -34,6 +34,11 @@ from .settings import Wish
 from .state import RoutingState
 from .steps import DAEMON, FILTER, GONE, LOSS, UNITS, WHY, keep_file, value_of
 
+UNREADABLE = (
+    "the share of the mesh on this node cannot be read, so nobody knows what its routing should be: "
+    "swarm.node.mesh_apply writes it again"
+)
+
 
 def plan_routing(
     wishes: Mapping[str, Wish],
@@ -41,17 +46,23 @@ def plan_routing(
     state: RoutingState,
     record: Record,
     required: tuple[str, ...] = (),
+    unknown: Sequence[str] = (),
 ) -> Plan:
-    """texts: path → text of the program and the units. Raises BindError."""
+    """texts: path → text of the program and the units. Raises BindError.
+
+    unknown: meshes of which nobody can say what is wished; all of theirs stays as it is
+    """
     plan = Plan()
     usable = _usable(plan, wishes, state, required)
+    for mesh in unknown:
+        _leave(plan, mesh, "unsupported", UNREADABLE, state, required)
     problems = _refused(usable, state)
     if problems:
         raise BindError(problems)
-    if wishes and not usable:
+    if (wishes or unknown) and not usable:
         plan.claims.update(record.claims)
         return plan
-    gone = sorted(set(state.meshes) - set(wishes))
+    gone = sorted(set(state.meshes) - set(wishes) - set(unknown))
     for mesh in gone:
         stop(plan, mesh, state)
     if usable:
@@ -66,7 +77,7 @@ def plan_routing(
         rival_back(plan, state, record)
     if usable and state.version is not None and version_note(state.version):
         _attend(plan, version_note(state.version))
-    for mesh in set(wishes) - set(usable):
+    for mesh in {*wishes, *unknown} - set(usable):
         plan.claims.update({name: claim for name, claim in record.claims.items() if _is_of(name, mesh)})
     _say_lost(plan, record, state)
     return plan
@@ -91,13 +102,19 @@ def _usable(
         if not why:
             found[mesh] = wish
             continue
-        plan.unapplied.append(
-            Unapplied(
-                DAEMON, "running", "shadowed_by" if masked and not reason else "unsupported", why,
-                live=value_of(state, "daemon", mesh), target=mesh, required=DAEMON in required,
-            )
-        )  # fmt: skip
+        what = "shadowed_by" if masked and not reason else "unsupported"
+        _leave(plan, mesh, what, why, state, required)
     return found
+
+
+def _leave(
+    plan: Plan, mesh: str, reason: str, why: str, state: RoutingState, required: tuple[str, ...]
+) -> None:
+    """Says why nothing of a mesh is touched."""
+    live = value_of(state, "daemon", mesh)
+    plan.unapplied.append(
+        Unapplied(DAEMON, "running", reason, why, live=live, target=mesh, required=DAEMON in required)
+    )
 
 
 def _refused(usable: Mapping[str, Wish], state: RoutingState) -> list[Problem]:

@@ -19,6 +19,7 @@ class RoutingState:
     """How the node is.
 
     shares: mesh → what the mesh layer has applied last
+    unreadable: meshes that have a share that cannot be read
     files: path → text, None where there is none
     units: (kind, mesh) → {enabled, running, started_with}. A daemon runs if it answers, too; started_with is
         the digest of its configuration, of a recorder that of its program; None where it does not run
@@ -32,6 +33,7 @@ class RoutingState:
     """
 
     shares: Mapping[str, Share] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
     files: Mapping[str, Optional[str]] = field(default_factory=dict)
     units: Mapping[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     masked: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import share_path
 from ansible_collections.swarm.node.plugins.module_utils.routing.paths import (
     PROGRAM,
     TEMPLATES,
@@ -93,6 +94,22 @@ def test_a_mesh_that_has_left_takes_its_routing_with_it(tmp_path: Path) -> None:
     assert node.text(conf_path("lab")) is None and node.text(filter_path("lab")) is None
     assert node.live()["units"] == [RECORDER, DAEMON]
     assert list(node.live()["tables"]) == ["swarm_node_routing_wan"]
+
+
+@pytest.mark.parametrize("text", ["", '{"schema": 1, "mesh"', '{"schema": 999}'])
+def test_a_share_that_cannot_be_read_is_no_mesh_that_has_left(tmp_path: Path, text: str) -> None:
+    node = RoutingNode(tmp_path, share(), other())
+    node.good(ports={"lab": 6697})
+    files, live, record = node.installed(), node.live(), node.record()
+    for mesh in ("lab", "wan"):
+        node.text(share_path(mesh), text)
+        answer = node.good(ports={"lab": 6697})
+        assert not answer["changed"], keys(answer)
+        assert node.live() == live and node.installed() == files and node.record() == record
+        told = {wish["target"]: wish["detail"] for wish in answer["unapplied"]}
+        assert mesh in told and "mesh_apply" in told[mesh]
+    node.good(state="absent")
+    assert node.live()["units"] == [] and node.record() is None
 
 
 def test_one_of_two_meshes(tmp_path: Path) -> None:
