@@ -16,7 +16,11 @@ from .steps import DAEMON, DRAIN, FILTER, GONE, RIVAL, UNITS, keep_file, value_o
 
 
 def stop(plan: Plan, mesh: str, state: RoutingState) -> None:
-    """What belongs to a daemon that may not be stopped now stays with it, here and below."""
+    """What belongs to a daemon that may not be stopped now stays with it, here and below.
+
+    Of a mesh that has left the node nothing passes any more: its tunnels went with its share.
+    """
+    passes = mesh in state.shares
     prefixes = prefixes_of(state.files.get(conf_path(mesh)) or state.files.get(running_conf(mesh)))
     for kind, key in UNITS.items():
         live = value_of(state, kind, mesh)
@@ -28,7 +32,7 @@ def stop(plan: Plan, mesh: str, state: RoutingState) -> None:
                     OFF,
                     target=mesh,
                     why=GONE,
-                    disruption="perf" if kind == "daemon" and live["running"] else "none",
+                    disruption="perf" if passes and kind == "daemon" and live["running"] else "none",
                     relies_on=() if kind == "daemon" else (f"{DAEMON} {mesh}",),
                     data={"prefixes": prefixes, "ran": state.files.get(running_conf(mesh))},
                 )

@@ -96,6 +96,16 @@ def test_a_mesh_that_has_left_takes_its_routing_with_it(tmp_path: Path) -> None:
     assert list(node.live()["tables"]) == ["swarm_node_routing_wan"]
 
 
+def test_a_mesh_that_has_left_disturbs_nobody_by_its_routing(node: RoutingNode) -> None:
+    """Its tunnels are gone already, so what is allowed to be disturbed does not matter."""
+    before = node.installed()
+    node.good()
+    node.leave("wan")
+    gone = node.good(max_disruption="none")
+    assert {change["disruption"] for change in gone["changes"]} == {"none"} and gone["unapplied"] == []
+    assert node.installed() == before and node.live()["units"] == [] and node.record() is None
+
+
 @pytest.mark.parametrize("text", ["", '{"schema": 1, "mesh"', '{"schema": 999}'])
 def test_a_share_that_cannot_be_read_is_no_mesh_that_has_left(tmp_path: Path, text: str) -> None:
     node = RoutingNode(tmp_path, share(), other())
