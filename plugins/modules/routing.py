@@ -51,7 +51,7 @@ options:
     choices: [small, large, metered]
     default: small
   tools_pending:
-    description: In check mode, whether an earlier task of the same run would have installed babeld or nftables.
+    description: In check mode, whether an earlier task of the run would have installed babeld or nftables.
     type: bool
     default: false
   root:
