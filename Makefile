@@ -67,19 +67,19 @@ test-fast: tools ## lint, unit and sanity side by side: all tests that need no l
 
 # More of them at a time than processors: many of them wait.
 faults: tools ## every step of a run fails or dies once: unit tests that take their time
-	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q -n 4 -m faults tests/unit
+	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q --durations=12 -n 4 -m faults tests/unit
 
 simulator: tools ## modules over the simulated NVML library, and that library's own tests
 	@$(STAGE) "simulator tests" .venv/bin/python -m pytest -q -n auto -m simulator tests/unit
 
 integration: tools ## tests on a lab of their own
-	@$(STAGE) "integration tests" scripts/with-lab test .venv/bin/python -m pytest -q tests/integration
+	@$(STAGE) "integration tests" scripts/with-lab test .venv/bin/python -m pytest -q --durations=8 tests/integration
 
 vm: vm-tools ## tests on virtual machines with kernels of their own
 	@$(STAGE) "virtual machines" scripts/with-lab vm:vm .venv/bin/python -m pytest -q tests/vm
 
 meshes: tools ## meshes of eight members and more, on a lab of their own, with traffic on them: K= for some
-	@$(STAGE) "mesh tests" scripts/with-lab meshes:mesh .venv/bin/python -m pytest -q -m 'not long' tests/meshes $(if $(K),-k '$(K)')
+	@$(STAGE) "mesh tests" scripts/with-lab meshes:mesh .venv/bin/python -m pytest -q --durations=12 -m 'not long' tests/meshes $(if $(K),-k '$(K)')
 
 meshes-long: tools ## what takes many minutes: secrets, runs that die half-way, wrong changes; not in `make test`: K= for some
 	@$(STAGE) "long mesh tests" scripts/with-lab meshes:mesh .venv/bin/python -m pytest -q -m long tests/meshes $(if $(K),-k '$(K)')
