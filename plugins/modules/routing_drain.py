@@ -34,7 +34,9 @@ options:
     elements: str
     default: []
   timeout:
-    description: Seconds to wait at most.
+    description:
+      - Seconds to wait at most. For V(drained) at least what neighbours take to notice (four hellos and half
+        a second) and O(quiet).
     type: float
     default: 30
   quiet:

@@ -80,6 +80,13 @@ class Drain:
             raise BindError([Problem("peers", word, allowed, target=self.mesh) for word in wrong])
         return found
 
+    def check_timeout(self) -> None:
+        """Raises BindError for one that ends before neighbours know, whether or not packets come."""
+        least = self.patience + self.quiet
+        if self.timeout < least:
+            allowed = f"{least:g} s or more, by the timers of the mesh {self.mesh} and `quiet`"
+            raise BindError([Problem("timeout", self.timeout, allowed, target=self.mesh)])
+
     def interfaces(self) -> list[str]:
         return [name for peer in self.chosen() for name in peer.interfaces]
 
@@ -216,11 +223,13 @@ def drains(
 def run_all(
     wanted: Sequence[Drain], drained: bool, store: Store, check: bool, told: list[dict[str, Any]]
 ) -> None:
-    """One after the other; `told` gets what was seen. Raises NodeError, OSError.
+    """One after the other; `told` gets what was seen. Raises BindError, NodeError, OSError.
 
     Where one fails, what this run has drained before is taken back, unless it was forced; what cannot be
     stays `changed`.
     """
+    for one in wanted if drained else ():
+        one.check_timeout()
     try:
         for one in wanted:
             told.append((run_drain if drained else run_undrain)(one, store, check))

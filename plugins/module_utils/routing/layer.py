@@ -38,7 +38,7 @@ from .settings import DAEMONS, TIMERS, Wish, wishes_from
 from .state import RoutingState
 from .units import daemon_service, recorder_service
 
-NAME = "routing"
+NAME, PACKAGE = "routing", "babeld"
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,8 @@ class RoutingLayer:
         unknown = [mesh for mesh in state.unreadable if not options.meshes or mesh in options.meshes]
         if not self.wished:
             unknown = []
-        plan = plan_routing(wishes, self._texts(), state, record, tuple(options.required), unknown)
+        required, brought = tuple(options.required), f"package {PACKAGE}" in others
+        plan = plan_routing(wishes, self._texts(), state, record, required, unknown, brought)
         if self.wished and not wishes and not unknown:
             plan.notes.append("no mesh of this node is to have a routing daemon: it has no share of one")
         if self.wished and state.version is None:

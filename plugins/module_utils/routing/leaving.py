@@ -79,7 +79,8 @@ def remove(plan: Plan, mesh: str, state: RoutingState) -> None:
             change.relies_on = relies
 
 
-def rival_off(plan: Plan, state: RoutingState, record: Record) -> None:
+def rival_off(plan: Plan, state: RoutingState, record: Record, brought: bool) -> None:
+    """brought: this collection has installed its package, which starts it; nobody else wanted it."""
     name = f"{RIVAL} {DISTRIBUTION}"
     known = record.claims.get(name)
     if state.distribution is None:
@@ -88,7 +89,7 @@ def rival_off(plan: Plan, state: RoutingState, record: Record) -> None:
         return
     plan.before[name], plan.after[name] = state.distribution, DISTRIBUTION_OFF
     if known or state.distribution != DISTRIBUTION_OFF:
-        first = known.first_seen if known else state.distribution
+        first = known.first_seen if known else DISTRIBUTION_OFF if brought else state.distribution
         plan.claims[name] = Claim(first, DISTRIBUTION_OFF)
     if state.distribution != DISTRIBUTION_OFF:
         why = "it has one configuration for the whole host, and would take the port"

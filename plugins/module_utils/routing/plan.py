@@ -47,8 +47,10 @@ def plan_routing(
     record: Record,
     required: tuple[str, ...] = (),
     unknown: Sequence[str] = (),
+    brought: bool = False,
 ) -> Plan:
-    """texts: path → text of the program and the units. Raises BindError.
+    """texts: path → text of the program and the units; brought: this collection installed babeld's package.
+    Raises BindError.
 
     unknown: meshes of which nobody can say what is wished; all of theirs stays as it is
     """
@@ -66,7 +68,7 @@ def plan_routing(
     for mesh in gone:
         stop(plan, mesh, state)
     if usable:
-        rival_off(plan, state, record)
+        rival_off(plan, state, record, brought)
     starts = {mesh: _start(plan, mesh, wish, texts, state) for mesh, wish in usable.items()}
     _programs(plan, texts if usable else dict.fromkeys(texts), state)
     for mesh, wish in usable.items():

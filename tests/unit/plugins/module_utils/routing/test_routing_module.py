@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.model import Claim
+from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import share_path
 from ansible_collections.swarm.node.plugins.module_utils.routing.paths import (
     PROGRAM,
@@ -346,6 +348,18 @@ def test_the_distributions_daemon_is_off_while_ours_runs(node: RoutingNode) -> N
     gone = node.good(state="absent")
     assert keys(gone)[-1] == "routing.distribution babeld.service"
     assert node.live()["rival"] == {"enabled": True, "active": True}
+
+
+def test_one_that_came_with_a_package_of_ours_stays_off(node: RoutingNode) -> None:
+    """Debian starts it when its package is installed, which nobody asked for."""
+    record = Record("routing_packages", {"package babeld": Claim(None, "1.12.1-1")})
+    Store(str(node.base / "state"), str(node.base / "run")).save(record, "packages")
+    node.set(rival={"enabled": True, "active": True})
+    node.text("etc/babeld.conf", OWN_CONF)
+    assert keys(node.good())[0] == "routing.distribution babeld.service"
+    gone = node.good(state="absent")
+    assert gone["changed"] and "routing.distribution babeld.service" not in keys(gone)
+    assert node.live()["rival"] == {"enabled": False, "active": False}
 
 
 def test_one_that_was_off_stays_off(node: RoutingNode) -> None:

@@ -300,6 +300,21 @@ def test_what_does_not_cease_is_taken_back_unless_it_was_forced(node: RoutingNod
     assert not one(node).is_drained()
 
 
+def test_a_wait_in_which_nobody_could_fall_silent_is_refused(node: RoutingNode) -> None:
+    """Neighbours give the node up after 1.1 s of its own hellos; silence is told after one second more."""
+    for seconds, refused in ((2.0, True), (2.2, False)):
+        made = one(node, timeout=seconds)
+        try:
+            run_all([made], True, store(node), False, [])
+        except BindError as error:
+            (problem,) = error.problems
+            assert (problem.key, problem.value, refused) == ("timeout", 2.0, True)
+            assert problem.allowed.startswith("2.1 s or more") and not made.changed
+        else:
+            assert made.changed and not refused
+    run_all([one(node, timeout=0.5)], False, store(node), False, [])
+
+
 def test_a_drain_that_cannot_be_made_leaves_nothing(node: RoutingNode) -> None:
     node.set(broken=["nft"])
     with pytest.raises(NodeError, match="syntax error"):
