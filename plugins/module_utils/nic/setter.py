@@ -17,8 +17,9 @@ from .reading import Reader, equal
 from .settings import DEFAULT, IRQ, PER_QUEUE, QDISC, RSS, SYSFS, group_of, member_of
 from .sysfs import Sysfs
 
-UNKNOWN = ("unknown", "not supported", "No such file")
-"""Words of tc and the kernel for a discipline that this kernel or device does not have."""
+UNKNOWN = ("unknown", "qdisc not found", "not supported", "No such file")
+"""Words of tc and the kernel for a discipline that this kernel or device does not have. The second are those
+of kernels before 5.18."""
 
 COUNTED = ("rings", "channels", "coalesce")
 

@@ -310,7 +310,8 @@ class NicNode:
         touch(f"qdisc {name}")
         body = self.devices()[name]
         if words[-1] in body["faults"].get("no_qdisc", []):
-            return Done(2, "", "Error: Specified qdisc kind is unknown.")
+            said = body["faults"].get("no_qdisc_says", "Error: Specified qdisc kind is unknown.")
+            return Done(2, "", said)
         if words[1] == "del":
             body["qdisc"] = ["mq", False, "fq_codel"]
         elif "parent" in words:

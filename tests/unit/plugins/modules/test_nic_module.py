@@ -188,6 +188,23 @@ def test_what_only_drivers_refuse_changes_no_second_run(tmp_path):
     assert node.installed() == []
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error: Specified qdisc not found.\nWe have an error talking to the kernel\nCommand failed -:2",
+        "RTNETLINK answers: No such file or directory",
+        "Error: Specified qdisc kind is unknown.",
+    ],
+    ids=["kernels before 5.18", "without words of the kernel's", "since"],
+)
+def test_a_discipline_the_kernel_lacks_costs_nothing_else_whatever_the_kernel_says(tmp_path, said):
+    node = NicNode(tmp_path / "node", eth0=device(no_qdisc=["fq"], no_qdisc_says=said))
+    made = node.apply(interfaces={"eth0": {"qdisc": "mq+fq", "txqueuelen": 5}})
+    assert [wish["reason"] for wish in made["unapplied"]] == ["unsupported"], made
+    assert (node.net / "eth0/tx_queue_len").read_text() == "5\n"
+    assert node.devices()["eth0"]["qdisc"] == ["mq", False, "fq_codel"]
+
+
 def test_a_value_the_driver_rejects_undoes_all(tmp_path):
     node = NicNode(tmp_path / "node", eth0=device(refuses={"coalesce.rx-usecs": errno.ERANGE}))
     first = node.live()
