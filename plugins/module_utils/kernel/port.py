@@ -114,12 +114,23 @@ class KernelPort:
         return tuple(dict.fromkeys(available.split() + loadable))
 
     def _qdiscs(self) -> tuple[str, ...]:
-        """() where the lists of modules are not here, as in a container: then the kernel decides."""
-        indexes = ("modules.dep", "modules.builtin")
-        if self._shut() or not all(self._at(self._index(index)).is_file() for index in indexes):
+        """() where the lists of modules are not here, as in a container: then the kernel decides.
+
+        Where no module may be loaded any more, those that are loaded take the place of those that could be.
+        """
+        indexes = ("modules.builtin",) if self._shut() else ("modules.dep", "modules.builtin")
+        if not all(self._at(self._index(index)).is_file() for index in indexes):
             return ()
         found = [name for index in indexes for name in self._modules(index, "/net/sched/", "sch_")]
-        return tuple(dict.fromkeys([*BUILT_IN_QDISCS, *found]))
+        return tuple(
+            dict.fromkeys([*BUILT_IN_QDISCS, *found, *(self._loaded("sch_") if self._shut() else ())])
+        )
+
+    def _loaded(self, prefix: str) -> list[str]:
+        """Modules that are loaded by name, without the prefix."""
+        lines = (files.read_text(self._at("/proc/modules")) or "").splitlines()
+        names = [line.split(" ")[0] for line in lines]
+        return [name[len(prefix) :] for name in names if name.startswith(prefix)]
 
     def _index(self, name: str) -> str:
         release = (files.read_text(self._at("/proc/sys/kernel/osrelease")) or "").strip()

@@ -263,6 +263,19 @@ def test_where_no_module_may_be_loaded_only_what_is_there_counts(node):
     assert (left["reason"], left["detail"]) == ("unsupported", "this kernel offers reno, cubic")
 
 
+def test_where_no_module_may_be_loaded_a_discipline_that_is_not_there_is_not_tried(node):
+    (node.root / "proc/sys/net/core/default_qdisc").write_text("pfifo_fast\n")
+    (node.root / "lib/modules/6.1.0-test/modules.builtin").write_text("kernel/net/sched/sch_fq_codel.ko\n")
+    (node.root / "proc/modules").write_text("sch_sfq 28672 0 - Live 0x0000000000000000\n")
+    (node.root / "proc/sys/kernel/modules_disabled").write_text("1\n")
+    made = node.apply(sysctl={"net.core.default_qdisc": "fq", "vm.swappiness": 10})
+    (left,) = made["unapplied"]
+    assert (left["reason"], left["key"]) == ("unsupported", "net.core.default_qdisc")
+    assert left["detail"].endswith("noqueue, fq_codel, sfq") and node.live("vm.swappiness") == "10"
+    for word in ("fq_codel", "sfq"):
+        assert node.apply(sysctl={"net.core.default_qdisc": word})["unapplied"] == []
+
+
 @pytest.mark.parametrize("owner", ["../x", "a/b", ".x", "a\n", "-x", "x" * 65])
 def test_owners_that_are_no_file_name_are_refused(node, owner):
     result = node.run(owner=owner, sysctl={"vm.swappiness": 1})
