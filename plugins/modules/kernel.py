@@ -47,6 +47,12 @@ options:
     type: list
     elements: str
     default: []
+  may_wait:
+    description:
+      - Whether a required key that is left to an owner in O(yields_to) fails nothing. It is for calls that
+        another one of the same run follows, once that owner has given the key back.
+    type: bool
+    default: false
   sys_root:
     description:
       - Directory below which C(/proc), C(/sys), C(/etc) and C(/lib) are looked for.
@@ -191,6 +197,7 @@ ARGUMENTS: dict[str, Any] = {
     "thp": {"type": "str", "choices": ["always", "madvise", "never"]},
     "thp_defrag": {"type": "str", "choices": ["always", "defer", "defer+madvise", "madvise", "never"]},
     "yields_to": {"type": "list", "elements": "str", "default": []},
+    "may_wait": {"type": "bool", "default": False},
     "sys_root": {"type": "path", "default": "/"},
 }
 
@@ -214,7 +221,8 @@ def make_layer(params: dict[str, Any]) -> KernelLayer:
         wishes = wishes_from(params["sysctl"], sysfs, params["required"], params["origins"])
     port = KernelPort(params["sys_root"], params["state_dir"])
     store = Store(params["state_dir"], params["run_dir"])
-    return KernelLayer(port, store, params["owner"] or KernelLayer.name, wishes, params["yields_to"])
+    owner = params["owner"] or KernelLayer.name
+    return KernelLayer(port, store, owner, wishes, params["yields_to"], params["may_wait"])
 
 
 def main() -> None:

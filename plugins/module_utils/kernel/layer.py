@@ -19,7 +19,7 @@ from .port import KernelPort, keys_to_read
 class KernelLayer:
     """Sysctls and transparent huge pages of one owner.
 
-    yields_to: owners whose keys are left to them
+    yields_to: owners whose keys are left to them; may_wait: so are required ones
     `yielded` (those keys) and `other_owners` (who else holds anything here) are known once it has planned.
     """
 
@@ -32,6 +32,7 @@ class KernelLayer:
         owner: str,
         wishes: list[Wish],
         yields_to: Collection[str] = (),
+        may_wait: bool = False,
     ) -> None:
         self.port: Port = port
         self._kernel = port
@@ -39,6 +40,7 @@ class KernelLayer:
         self.owner = owner
         self.wishes = wishes
         self.yields_to = yields_to
+        self.may_wait = may_wait
         self.yielded: list[str] = []
         self.other_owners: list[str] = []
 
@@ -55,4 +57,4 @@ class KernelLayer:
         held = {key for key, owner in others.items() if owner in self.yields_to}
         self.yielded = [wish.knob.key for wish in self.wishes if wish.knob.key in held]
         self.other_owners = sorted(set(others.values()))
-        return plan_kernel(self.wishes, state, record, others, self.yields_to)
+        return plan_kernel(self.wishes, state, record, others, self.yields_to, self.may_wait)

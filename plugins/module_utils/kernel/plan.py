@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from ..core.model import Change, Claim, Plan, Unapplied
@@ -26,10 +27,12 @@ def plan_kernel(
     record: Record,
     others: dict[str, str],
     yields_to: Collection[str] = (),
+    may_wait: bool = False,
 ) -> Plan:
     """The ordered changes: live values first, files last, so that a refused value never gets into a file.
 
     others: key → other owner who holds it; yields_to: owners whose keys are left to them rather than refused
+    may_wait: a required key that is left to one of them is no failure yet
     Raises BindError with every problem found.
     """
     left = {key: owner for key, owner in others.items() if owner in yields_to}
@@ -38,7 +41,8 @@ def plan_kernel(
     planner = _Planner(state, record)
     for wish in wishes:
         if held_by(wish, left):
-            planner.leave_to(wish, held_by(wish, left))
+            required = wish.required and not may_wait
+            planner.leave_to(replace(wish, required=required), held_by(wish, left))
         else:
             planner.wish(wish)
     planner.release({wish.knob.key for wish in wishes})

@@ -223,6 +223,25 @@ def test_a_key_goes_from_this_layer_to_the_kernel_layer_in_one_run(node: Node) -
     assert labels.index(SET) < labels.index("kernel kernel present")
 
 
+def test_a_required_key_on_its_way_is_insisted_on_by_the_last_call_alone(node: Node) -> None:
+    told = {
+        "kernel kernel look": {"changes": CHANGE, "yielded": ["x"]},
+        LOOK: {"changes": CHANGE, "yielded": ["y"]},
+    }
+    node.run(OPTIMIZE, told, **WISH)
+    found = [(label, options["may_wait"]) for label, options in node.asked if label.startswith("kernel ")]
+    kernel = "kernel kernel present"
+    assert found == [
+        ("kernel kernel look", True),
+        (LOOK, True),
+        (kernel, True),
+        (SET, False),
+        (kernel, False),
+    ]
+    node.run(ROLE, {LOOK: {"changes": CHANGE}}, **WISH)
+    assert node.options(SET)["may_wait"] is False, "nobody gives anything back after the role alone"
+
+
 def test_an_unconfirmed_change_fails_the_node_in_optimize(node: Node) -> None:
     told = {
         LOOK_NIC: {"changes": CHANGE},

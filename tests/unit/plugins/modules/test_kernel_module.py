@@ -239,6 +239,21 @@ def test_a_required_key_that_is_left_to_another_owner_fails(node):
     assert node.live("net.core.rmem_max") == "212992"
 
 
+def test_a_required_key_may_wait_for_its_owner_where_another_call_follows(node):
+    node.apply(sysctl={"vm.swappiness": 10})
+    asked = {"owner": "u", "yields_to": ["t"], "required": ["vm.swappiness", "net.core.x"]}
+    wish = {"vm.swappiness": 20, "net.core.rmem_max": 1000000}
+    planned = node.apply(check=True, may_wait=True, sysctl=wish, **asked)
+    assert planned["yielded"] == ["vm.swappiness"] and planned["unapplied"][0]["reason"] == "managed_by"
+    made = node.apply(may_wait=True, sysctl=wish, **asked)
+    assert made["changes"] == planned["changes"] and node.live("net.core.rmem_max") == "1000000"
+    lacking = node.run(may_wait=True, sysctl={**wish, "net.core.x": 1}, **asked)
+    assert lacking["failure_kind"] == "required" and "vm.swappiness" not in lacking["msg"]
+    node.apply(state="absent")
+    node.apply(sysctl=wish, **asked)
+    assert node.live("vm.swappiness") == "20"
+
+
 def test_a_discipline_that_the_kernel_does_not_have_is_said_and_not_tried(node):
     place = node.root / "proc/sys/net/core/default_qdisc"
     place.write_text("pfifo_fast\n")
