@@ -19,7 +19,7 @@ from ..core.signals import signals_as_errors
 from ..core.store import RUN_DIR, STATE_DIR
 from ..core.version import VERSION
 from .layer import NicLayer, NicOptions
-from .reapply import Done, reapply
+from .reapply import Done, rounds
 from .watching import guard_it
 
 BUSY = 4
@@ -62,8 +62,10 @@ def main(arguments: Sequence[str]) -> int:
             if options.command == "status":
                 return _status(options)
             check = options.command == "check"
-            done = reapply(_options(options), check, lambda: bool(stops))
-            return _tell(done, check)
+            code = 0
+            for done in rounds(_options(options), check, lambda: bool(stops)):
+                code = _tell(done, check)
+            return code
     except Interrupted as error:
         say(str(error))
         return STOPPED

@@ -21,10 +21,14 @@ from .layer import NAME, NicLayer, NicOptions
 from .model import NicState, Wish
 from .select import NAME as BY_NAME
 from .settings import PREFIX
+from .sysfs import Sysfs
 from .units import SERVICE
 
 LOCK_WAIT = 120.0
 """Seconds: a run that is at work may wait for links. The unit has more."""
+
+ROUNDS = 20
+"""At most, one after the other: a device that comes and goes all the time must not hold a boot."""
 
 
 class BootStore(Store):
@@ -87,6 +91,27 @@ def reapply(
         if not stopped():
             done.append(_one(replace(options, owner=owner, check=check), store))
     return done
+
+
+def rounds(
+    options: NicOptions, check: bool = False, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[list[Done]]:
+    """`reapply`, again where a device on record has appeared meanwhile.
+
+    systemd drops the start that udev asks for while the unit is at work, so nobody else would see it.
+    """
+    for _round in range(ROUNDS):
+        there = _present(options)
+        yield reapply(options, check, stopped)
+        if check or stopped() or not set(_present(options)) - set(there):
+            return
+
+
+def _present(options: NicOptions) -> list[tuple[str, Optional[str]]]:
+    """Devices on record that are in the node, with their indexes: one that came back has another."""
+    store, sysfs = BootStore(options.state_dir, options.run_dir), Sysfs(options.root)
+    held = {name.partition(" ")[2] for owner in store.owners() for name in store.load(owner).claims}
+    return [(name, sysfs.text(sysfs.net / name / "ifindex")) for name in sorted(held) if sysfs.exists(name)]
 
 
 def _one(options: NicOptions, store: BootStore) -> Done:

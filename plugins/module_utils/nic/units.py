@@ -34,7 +34,8 @@ def places(state_dir: str, run_dir: str) -> list[str]:
 def service(python: str, state_dir: str, run_dir: str) -> str:
     """Before anything brings the network up: a link that is set up anew then disturbs nobody.
 
-    No default dependencies: it would wait for what on some nodes waits for the network (cloud-init).
+    No default dependencies: it would wait for what on some nodes waits for the network (cloud-init). No limit
+    of starts: udev asks for one per device and event, and systemd's is 5 in 10 s.
     """
     extra = "".join(f" {word}" for word in places(state_dir, run_dir))
     return marked(
@@ -49,6 +50,7 @@ Before=network-pre.target shutdown.target
 Conflicts=shutdown.target
 ConditionPathExists={PROGRAM}
 ConditionPathExistsGlob={state_dir}/*.json
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot

@@ -11,6 +11,7 @@ import json
 import nic_node
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.commands import MISSING, Done
+from ansible_collections.swarm.node.plugins.module_utils.nic.reapply import rounds
 from nic_node import NicNode, device, labels
 
 WISH = {
@@ -419,6 +420,22 @@ def test_a_device_that_appears_later_is_set_then(node):
     node.add("eth1", device())
     assert [change["target"] for change in node.boot()[0].changes] == ["eth1"]
     assert node.devices()["eth1"]["rings"]["now"]["rx"] == 1024
+
+
+def test_a_device_that_appears_while_the_unit_is_at_work_is_set_too(node):
+    """A start that udev asks for then is dropped by systemd."""
+    node.add("eth1", device())
+    node.apply(interfaces={"all": {"rings": {"rx": 1024}}})
+    node.reboot()
+    late = node.devices()["eth1"]
+    node.remove("eth1")
+    found = []
+    for done in rounds(node.options()):
+        found.append([change["target"] for change in done[0].changes])
+        if len(found) == 1:
+            node.add("eth1", late)
+    assert found == [["eth0"], ["eth1"]]
+    assert len(list(rounds(node.options()))) == 1
 
 
 def test_a_smaller_device_in_its_place_is_said_and_left_alone(node):

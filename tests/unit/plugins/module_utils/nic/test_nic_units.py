@@ -30,6 +30,8 @@ def test_the_unit_comes_before_the_network_and_waits_for_nothing_that_waits_for_
     assert "Before=network-pre.target" in text and "DefaultDependencies=no" in text
     assert "After=local-fs.target" in text and "ExecStart=/usr/bin/python3 -I /usr/local/lib" in text
     assert "--state-dir" not in text
+    unit = text.partition("[Service]")[0]
+    assert "\nStartLimitIntervalSec=0\n" in unit, "udev starts it for each of a node's many devices"
     other = units.service("/usr/bin/python3", "/srv/state", "/run/swarm_node")
     assert (
         "reapply --state-dir /srv/state\n" in other and "ConditionPathExistsGlob=/srv/state/*.json" in other
