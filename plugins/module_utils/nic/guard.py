@@ -14,6 +14,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -65,6 +66,7 @@ class Guard:
         """That of the run which arms: what is left out of it until then is not armed."""
         self.stuck: Callable[[], bool] = lambda: False
         self.writes = 0
+        self._begun = ""
 
     # -- what is there
 
@@ -127,11 +129,22 @@ class Guard:
             argv = [interpreter(), "-I", program, "guard", *places(self.state_dir, self.run_dir)]
             self.process.start(argv)
             self._await(lambda: self._took(new.token), "it did not take the change over")
+            self._begun = new.token
         except (NodeError, OSError) as error:
             raise NodeError(
                 f"the guard did not start, so nothing was changed: {error}; with confirm_seconds: 0 changes "
                 "are made without one"
             ) from error
+
+    def renew(self) -> None:
+        """The time to confirm what this run has armed begins now, as its changes are made. Raises OSError.
+
+        A node with many ports may have waited for their links for longer than that time.
+        """
+        armed = self.armed()
+        if armed is not None and armed.token == self._begun:
+            clock = self.clock()
+            self._write(self._armed, replace(armed, armed_at=clock.wall, boottime=clock.boottime).to_text())
 
     def undo(self, change: Change) -> None:
         """Nothing is armed any more, unless something could not be put back: the guard goes on then."""

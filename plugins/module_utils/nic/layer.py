@@ -205,6 +205,7 @@ class LayerPort:
 
     def reopen(self) -> None:
         self.devices.reopen()
+        self.guard.renew()
 
     def readback(self, change: Change) -> Any:
         return self._of(change).readback(change)

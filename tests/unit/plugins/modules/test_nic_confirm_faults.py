@@ -15,6 +15,7 @@ import nic_node
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import NodeError
 from ansible_collections.swarm.node.plugins.module_utils.nic.armed import parse_armed
+from ansible_collections.swarm.node.plugins.module_utils.nic.links import LinkWatch
 from ansible_collections.swarm.node.plugins.module_utils.nic.sysfs import Sysfs
 from module_runner import Killed
 from nic_node import NicNode, device, labels
@@ -76,6 +77,30 @@ def test_what_nobody_confirms_is_taken_back(node):
     assert kept["attention"] and not node.apply(interfaces=WISH)["attention"], (
         "a confirmed change ends the story"
     )
+
+
+def test_the_time_to_confirm_begins_when_the_changes_are_made(node):
+    """A node with many ports waits for their links, one after the other."""
+
+    def slow() -> None:
+        check = LinkWatch.check
+
+        def takes_an_hour(watch: LinkWatch) -> None:
+            check(watch)
+            place = node.base / "state/nic/armed.json"
+            body = json.loads(place.read_text())
+            body.update(armed_at=body["armed_at"] - 3600, boottime=body["boottime"] - 3600)
+            place.with_name("new").write_text(json.dumps(body))
+            place.with_name("new").replace(place)
+            time.sleep(1)  # The guard sees that it is due, and waits for this run's lock.
+
+        setattr(LinkWatch, "check", takes_an_hour)  # noqa: B010
+
+    made = node.apply(slow, interfaces=WISH, confirm_seconds=600, token="run-7")
+    assert 590 <= made["armed"]["left_s"] <= 720
+    time.sleep(1)
+    assert node.apply(state="confirmed", token="run-7")["changed"]
+    assert node.devices()["eth0"]["rings"]["now"]["rx"] == 4096
 
 
 def test_a_later_change_that_needs_no_confirmation_ends_the_story(node):
