@@ -107,7 +107,7 @@ class LinkWatch:
                 raise NodeError(
                     f"{device}: lost {', '.join(missing)}, and not back within {self.timeout:g} s"
                 )
-            mute = [hop for hop in self._hops[device] if not self._answers(hop)]
+            mute = self._mute(self._hops[device])
             if mute:
                 said = ", ".join(f"{hop.address} ({hop.why})" for hop in mute)
                 raise NodeError(f"{device}: answered before and does not now: {said}")
@@ -125,6 +125,17 @@ class LinkWatch:
         def complete() -> bool:
             now = self._view(group)
             found[:] = sorted([*(view.addresses - now.addresses), *(view.routes - now.routes)])
+            return not found
+
+        self._wait(complete, self.timeout)
+        return found
+
+    def _mute(self, hops: Sequence[Hop]) -> list[Hop]:
+        """Who does not answer within the time a link has: a port of a switch learns for up to 30 s (STP)."""
+        found = list(hops)
+
+        def complete() -> bool:
+            found[:] = [hop for hop in found if not self._answers(hop)]
             return not found
 
         self._wait(complete, self.timeout)

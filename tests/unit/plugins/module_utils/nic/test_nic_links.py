@@ -68,9 +68,9 @@ class World:
             )
         return Done(0, "", "")
 
-    def watch(self) -> LinkWatch:
+    def watch(self, timeout: float = 5.0) -> LinkWatch:
         return LinkWatch(
-            self.root, Sysfs(self.root), self.run, 5.0, lambda: self.peer, self.sleep, lambda: self.now
+            self.root, Sysfs(self.root), self.run, timeout, lambda: self.peer, self.sleep, lambda: self.now
         )
 
 
@@ -150,6 +150,16 @@ def test_a_gateway_that_answers_no_more(world):
         NodeError, match=r"answered before and does not now: 10.0.0.254 \(a default gateway\)"
     ):
         watch.check()
+
+
+def test_a_gateway_has_the_time_of_a_link_to_answer(world):
+    """The carrier is back at once, and the switch lets nothing through before it has learnt (STP)."""
+    watch = world.watch(30.0)
+    watch.before("eth0")
+    world.mute.add(GATEWAY)
+    world.later(25, world.mute.clear)
+    watch.check()
+    assert 25 <= world.now < 30
 
 
 def test_one_that_did_not_answer_before_is_not_asked_to(world):
