@@ -41,8 +41,7 @@ def plan_kernel(
     planner = _Planner(state, record)
     for wish in wishes:
         if held_by(wish, left):
-            required = wish.required and not may_wait
-            planner.leave_to(replace(wish, required=required), held_by(wish, left))
+            planner.leave_to(replace(wish, required=wish.required and not may_wait), held_by(wish, left))
         else:
             planner.wish(wish)
     planner.release({wish.knob.key for wish in wishes})

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Optional
 
 from ..core.deadline import Clock, moment
@@ -64,6 +64,10 @@ class Armed:
             f"reverted; the node takes it back by itself at {moment(self.deadline)}"
         )
         return Problem("token", token, allowed)
+
+    def since(self, clock: Clock) -> Armed:
+        """The same with its whole time left: a node with many ports waits long for their links."""
+        return replace(self, armed_at=clock.wall, boottime=clock.boottime)
 
     def old_claims(self) -> dict[str, Claim]:
         return {

@@ -14,7 +14,6 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -137,14 +136,10 @@ class Guard:
             ) from error
 
     def renew(self) -> None:
-        """The time to confirm what this run has armed begins now, as its changes are made. Raises OSError.
-
-        A node with many ports may have waited for their links for longer than that time.
-        """
+        """The time to confirm what this run has armed begins now, as its changes are made. Raises OSError."""
         armed = self.armed()
         if armed is not None and armed.token == self._begun:
-            clock = self.clock()
-            self._write(self._armed, replace(armed, armed_at=clock.wall, boottime=clock.boottime).to_text())
+            self._write(self._armed, armed.since(self.clock()).to_text())
 
     def undo(self, change: Change) -> None:
         """Nothing is armed any more, unless something could not be put back: the guard goes on then."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..core.signals import signals_as_errors
 from ..core.store import RUN_DIR, STATE_DIR
 from ..core.version import VERSION
 from .layer import NicLayer, NicOptions
+from .opening import until_open, wait_in_background
 from .reapply import Done, rounds
 from .watching import guard_it
 
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     """The return code; CODES says what each means."""
     options = _parse(arguments)
     try:
-        if options.command in ("guard", "reapply") and os.geteuid() != 0:
+        if options.command in ("guard", "reapply", "opened") and os.geteuid() != 0:
             raise NodeError(f"{options.command} needs root")
         with signals_as_errors() as stops:
             if options.command == "guard":
@@ -61,11 +62,7 @@ def main(arguments: Sequence[str]) -> int:
                 return guard_it(layer.guard, lambda: NicLayer(_options(options)).parts)
             if options.command == "status":
                 return _status(options)
-            check = options.command == "check"
-            code = 0
-            for done in rounds(_options(options), check, lambda: bool(stops)):
-                code = _tell(done, check)
-            return code
+            return _reapply(_options(options), options.command, lambda: bool(stops))
     except Interrupted as error:
         say(str(error))
         return STOPPED
@@ -81,6 +78,17 @@ def _options(options: argparse.Namespace) -> NicOptions:
     return NicOptions(
         root=Path(options.root), state_dir=options.state_dir, run_dir=options.run_dir, program=program_text
     )
+
+
+def _reapply(options: NicOptions, command: str, stopped: Callable[[], bool]) -> int:
+    """check, reapply, or opened: what came of the last round."""
+    check, code = command == "check", 0
+    opened = command == "opened"
+    for done in until_open(options, stopped) if opened else rounds(options, check, stopped):
+        code = _tell(done, check)
+    if command == "reapply" and not wait_in_background(options, options.runner):
+        say("nothing waits for the devices that are down to be opened", WARNING)
+    return code
 
 
 def _tell(done: Sequence[Done], check: bool) -> int:
@@ -129,6 +137,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name, text in (
         ("reapply", "bring every device to what the records say"),
         ("check", "say what reapply would change; change nothing"),
+        ("opened", "wait for devices that are down, and set what drivers make anew when they are opened"),
         ("guard", "take back what is armed unless it is confirmed (the module starts it)"),
         ("status", "what is armed, and what was taken back last"),
     ):

@@ -20,7 +20,7 @@ from ..core.store import Record, Store
 from .layer import NAME, NicLayer, NicOptions
 from .model import NicState, Wish
 from .select import NAME as BY_NAME
-from .settings import PREFIX
+from .settings import PREFIX, risky
 from .sysfs import Sysfs
 from .units import SERVICE
 
@@ -74,10 +74,14 @@ class Done:
 
 
 def reapply(
-    options: NicOptions, check: bool = False, stopped: Callable[[], bool] = lambda: False
+    options: NicOptions,
+    check: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+    harmless: bool = False,
 ) -> list[Done]:
     """What came of each owner: all devices at once, and device by device where that fails.
 
+    harmless: only settings that no driver has a part in
     Raises LockTimeout, NodeError, OSError.
     """
     store = BootStore(options.state_dir, options.run_dir)
@@ -89,7 +93,7 @@ def reapply(
     done = []
     for owner in store.owners():
         if not stopped():
-            done.append(_one(replace(options, owner=owner, check=check), store))
+            done.append(_one(replace(options, owner=owner, check=check), store, harmless))
     return done
 
 
@@ -114,7 +118,7 @@ def _present(options: NicOptions) -> list[tuple[str, Optional[str]]]:
     return [(name, sysfs.text(sysfs.net / name / "ifindex")) for name in sorted(held) if sysfs.exists(name)]
 
 
-def _one(options: NicOptions, store: BootStore) -> Done:
+def _one(options: NicOptions, store: BootStore, harmless: bool) -> Done:
     done = Done(options.owner)
     record = store.load(options.owner)
     if record.damaged:
@@ -123,7 +127,11 @@ def _one(options: NicOptions, store: BootStore) -> Done:
         )
         return done
     journal = Store(options.state_dir, options.run_dir).unfinished(options.owner)
-    claims = completed(record.claims, journal)
+    claims = {
+        name: claim
+        for name, claim in completed(record.claims, journal).items()
+        if not (harmless and risky(name.partition(" ")[0][len(PREFIX) :]))
+    }
     devices = sorted({name.partition(" ")[2] for name in claims})
     error = _attempt(options, store, claims, done)
     if error is None:

@@ -48,11 +48,14 @@ class Sysfs:
 
     def in_use(self, name: str) -> bool:
         """Up and with a carrier."""
+        return self.is_up(name) and self.carrier(name)
+
+    def is_up(self, name: str) -> bool:
+        """Opened: the driver has made its queues and asked for its interrupts."""
         try:
-            up = int(self.text(self.net / name / "flags") or "0", 16) & IFF_UP
+            return bool(int(self.text(self.net / name / "flags") or "0", 16) & IFF_UP)
         except ValueError:
-            up = 0
-        return bool(up) and self.carrier(name)
+            return False
 
     def carrier(self, name: str) -> bool:
         """Reading it fails where the interface is down."""

@@ -22,6 +22,9 @@ SYSTEMD = "run/systemd/system"
 GUARD = "swarm-node-nic-guard"
 """The transient unit that watches over a change."""
 
+OPENED = "swarm-node-nic-opened"
+"""The transient unit that waits for devices to be opened."""
+
 _SAFE = re.compile(r"[A-Za-z0-9_.:@-]+")
 
 

@@ -223,6 +223,23 @@ class NicNode:
     def carrier(self, name: str, there: bool) -> None:
         self._text(f"sys/class/net/{name}/carrier", "1" if there else "0")
 
+    def close(self, name: str) -> None:
+        """As before the network comes up: the driver has asked for no interrupt yet."""
+        self._text(f"sys/class/net/{name}/flags", "0x1002")
+        for number in self._irqs(name):
+            UNLINK(self.root / f"proc/irq/{number}/smp_affinity_list")
+
+    def open(self, name: str) -> None:
+        """The driver asks for its interrupts, and hands out the CPUs of XPS as it likes."""
+        for number in self._irqs(name):
+            self._text(f"proc/irq/{number}/smp_affinity_list", "0-7")
+        for path in (self.net / name / "queues").glob("tx-*/xps_cpus"):
+            self._text(str(path.relative_to(self.root)), "80")
+        self._text(f"sys/class/net/{name}/flags", "0x1003")
+
+    def _irqs(self, name: str) -> list[str]:
+        return [path.name for path in (self.net / name / "device/msi_irqs").iterdir()]
+
     def reboot(self) -> None:
         """Every live value is the driver's again, and the run directory is empty."""
         found = self.devices()

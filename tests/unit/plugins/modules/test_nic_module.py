@@ -11,6 +11,11 @@ import json
 import nic_node
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.commands import MISSING, Done
+from ansible_collections.swarm.node.plugins.module_utils.nic.opening import (
+    closed,
+    until_open,
+    wait_in_background,
+)
 from ansible_collections.swarm.node.plugins.module_utils.nic.reapply import rounds
 from nic_node import NicNode, device, labels
 
@@ -397,6 +402,52 @@ def test_after_a_boot_the_program_sets_it_again(node):
     assert node.live() == was and node.record() == record
     assert not node.boot()[0].changes
     assert not node.apply(interfaces=WISH)["changed"]
+
+
+def test_what_a_driver_makes_anew_when_a_device_is_opened_is_set_then(node):
+    """The boot unit comes before the network: no interrupt is there by then, and XPS is written over."""
+    node.add("eth1", device())
+    node.apply(interfaces=WISH)
+    was, record = node.live(), node.record()
+    node.reboot()
+    for name in ("eth0", "eth1"):
+        node.close(name)
+    (done,) = rounds(node.options())
+    assert {wish["key"] for wish in done[0].unapplied} == {"nic.irq_affinity"} and closed(node.options())
+    opened = {3.0: "eth0", 5.0: "eth1"}
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if float(len(waited)) in opened:
+            node.open(opened[len(waited)])
+
+    found = [item for done in until_open(node.options(), sleep=sleep) for item in done]
+    assert [{change["target"] for change in item.changes} for item in found] == [{"eth0"}, {"eth1"}]
+    assert {change["key"] for item in found for change in item.changes} == {"nic.xps", "nic.irq_affinity"}
+    assert node.live() == was and node.record() == record and len(waited) == 5
+    assert not list(until_open(node.options(), sleep=sleep)) and not node.apply(interfaces=WISH)["changed"]
+
+
+def test_who_waits_for_a_device_to_be_opened_is_a_unit_that_holds_no_boot(node):
+    node.apply(interfaces=WISH)
+    asked = []
+
+    def runner(argv, data="", timeout=60.0):
+        asked.append(list(argv))
+        return Done(0, "", "")
+
+    assert wait_in_background(node.options(), runner) and not asked, "it is open"
+    node.close("eth0")
+    assert wait_in_background(node.options(), runner)
+    (words,) = asked
+    assert words[0] == "systemd-run" and "--no-block" in words and "--unit=swarm-node-nic-opened" in words
+    assert words[words.index("-I") + 2] == "opened"
+    assert not wait_in_background(node.options(), lambda *_words: Done(1, "", "no"))
+    ticks = iter(range(10_000))
+    assert not list(until_open(node.options(), sleep=lambda _s: None, clock=lambda: float(next(ticks))))
+    node.apply(interfaces={"eth0": {"rings": {"rx": 1024}}})
+    assert not closed(node.options()), "nothing of it is made anew"
 
 
 def test_at_boot_one_broken_device_does_not_keep_the_others_from_their_settings(tmp_path):
