@@ -55,7 +55,8 @@ _value:
 def transport_sysctls(wishes: Mapping[str, Any], survey: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """{sysctl, origins, required}"""
     known = survey_from(survey)
-    if "udp_memory_percent" in wishes and not known.memory:
+    manages = wishes.get("manage") != "none"  # Else nobody has asked the node.
+    if manages and "udp_memory_percent" in wishes and not known.memory:
         origin = wishes.get("origins", {}).get("udp_memory_percent", "task")
         raise AnsibleFilterError(
             f"transport_udp_memory_percent: {wishes['udp_memory_percent']!r} is refused (from {origin}), as "

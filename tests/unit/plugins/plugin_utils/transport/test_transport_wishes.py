@@ -179,6 +179,7 @@ def test_an_unknown_speed_is_assumed_and_said():
 def test_a_share_of_a_memory_that_nobody_knows_is_refused():
     with pytest.raises(AnsibleFilterError, match=r"transport_udp_memory_percent: 5 .*group g.*allowed"):
         transport_sysctls(wished(udp_memory_percent=5), {})
+    assert transport_sysctls(wished(udp_memory_percent=5, manage="none"), {})["sysctl"] == {}
 
 
 def test_required_names_go_to_the_module_that_knows_them():
