@@ -59,11 +59,16 @@ class Node:
     def __init__(self, tmp_path: Path, play: Callable[..., Any], fake: str) -> None:
         self.place, self.play, self.fake = tmp_path, play, fake
 
+    hosts: tuple[str, ...] = ("n1",)
+
     def run(self, book: str, answers: Mapping[str, Any] | None = None, *words: str, **host: Any) -> Any:
         (self.place / "answers").write_text(json.dumps(answers or {}))
         (self.place / "asked").unlink(missing_ok=True)
         own = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, **host}
-        files = {"pb/play.yml": book, "inv/hosts.yml": yaml.safe_dump({"all": {"hosts": {"n1": own}}})}
+        files = {
+            "pb/play.yml": book,
+            "inv/hosts.yml": yaml.safe_dump({"all": {"hosts": dict.fromkeys(self.hosts, own)}}),
+        }
         return self.play(files, *words, ANSIBLE_COLLECTIONS_PATH=self.fake)
 
     @property
@@ -130,6 +135,15 @@ def test_a_change_of_devices_comes_last_and_is_confirmed_by_the_runs_token(node:
     token = node.options(SET_NIC)["token"]
     assert token and node.options(CONFIRM)["token"] == token and "changed=1" in answers.output
     assert node.options(SET_NIC)["confirm_seconds"] == 33
+
+
+def test_the_time_to_confirm_lasts_as_long_as_a_batch_takes(node: Node) -> None:
+    """Every node of it is changed before the first one is confirmed."""
+    node.hosts = ("n1", "n2", "n3")
+    node.run(ROLE, {}, "--forks", "1", **WISH)
+    assert node.options(LOOK_NIC)["confirm_seconds"] == 240
+    node.run(ROLE, {}, "--forks", "1", transport_confirm_seconds=0, **WISH)
+    assert node.options(LOOK_NIC)["confirm_seconds"] == 0
 
 
 def test_what_is_not_armed_or_is_armed_by_another_run_is_not_confirmed(node: Node) -> None:
