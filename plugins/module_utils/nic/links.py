@@ -73,6 +73,7 @@ class LinkWatch:
         self.sleep = sleep
         self.clock = clock
         self._views: dict[str, View] = {}
+        self._carried: set[str] = set()
         self._hops: dict[str, list[Hop]] = {}
 
     # -- before
@@ -83,16 +84,19 @@ class LinkWatch:
             return
         group = self.sysfs.above(device)
         self._views[device] = self._view(group)
+        if self.sysfs.carries(device):
+            self._carried.add(device)
         hops = [hop for hop in self._next_hops(group) if self._answers(hop)]
         self._hops[device] = hops
 
     # -- after
 
     def back(self, device: str) -> bool:
-        """Waits until the device has its carrier again; True where it had none before."""
+        """Waits until the device has its carrier and its part in a bond again; True where it had none."""
         if device not in self._views:
             return True
-        return self._wait(lambda: self.sysfs.carrier(device), self.timeout)
+        there = self.sysfs.carries if device in self._carried else self.sysfs.carrier
+        return self._wait(lambda: there(device), self.timeout)
 
     def check(self) -> None:
         """Raises NodeError with what is missing of what was there before; a device that is gone is not."""
@@ -114,6 +118,7 @@ class LinkWatch:
 
     def forget(self) -> None:
         self._views.clear()
+        self._carried.clear()
         self._hops.clear()
 
     # -- inside

@@ -14,6 +14,9 @@ from . import cpus
 from .settings import IRQ, RPS, SYSFS, XPS
 
 IFF_UP = 1
+LACP_IN_USE = 0x30
+"""Bits of a port's state: it takes packets, and it gives them (collecting, distributing)."""
+
 LINKED = ("lower_", "upper_")
 
 
@@ -60,6 +63,14 @@ class Sysfs:
     def carrier(self, name: str) -> bool:
         """Reading it fails where the interface is down."""
         return self.text(self.net / name / "carrier") == "1"
+
+    def carries(self, name: str) -> bool:
+        """Has a carrier and, as a leg of a bond, its part in it: it is up, and both ends of LACP use it."""
+        leg = self.net / name / "bonding_slave"
+        if not self.carrier(name) or self.text(leg / "mii_status") not in (None, "up"):
+            return False
+        ends = [self.text(leg / f"ad_{end}_oper_port_state") or "" for end in ("actor", "partner")]
+        return all(int(state) & LACP_IN_USE == LACP_IN_USE for state in ends if state.isdigit())
 
     def linked(self, name: str, side: str) -> list[str]:
         """What lies below (`lower_`) or on top (`upper_`)."""

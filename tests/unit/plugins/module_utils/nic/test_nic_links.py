@@ -103,6 +103,39 @@ def test_a_link_that_comes_back_is_waited_for(world):
     assert watch.back("eth0") and world.now >= 3
 
 
+def leg(world: World, status: str, actor: str, partner: str) -> None:
+    place = world.device / "bonding_slave"
+    place.mkdir(exist_ok=True)
+    (place / "mii_status").write_text(f"{status}\n")
+    (place / "ad_actor_oper_port_state").write_text(f"{actor}\n")
+    (place / "ad_partner_oper_port_state").write_text(f"{partner}\n")
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [("going back", "N/A", "N/A"), ("up", "77", "61"), ("up", "61", "13")],
+    ids=["updelay", "LACP here", "LACP there"],
+)
+def test_a_leg_of_a_bond_is_back_once_the_bond_uses_it(world, meanwhile):
+    """Else the next leg would go down while this one carries nothing yet."""
+    after = ("up", "N/A", "N/A") if meanwhile[1] == "N/A" else ("up", "61", "61")
+    leg(world, *after)
+    watch = world.watch()
+    watch.before("eth0")
+    leg(world, *meanwhile)
+    world.later(3, lambda: leg(world, *after))
+    assert watch.back("eth0") and world.now >= 3
+    leg(world, *meanwhile)
+    assert not watch.back("eth0")
+
+
+def test_a_leg_that_its_bond_did_not_use_before_is_not_waited_for(world):
+    leg(world, "up", "69", "1")
+    watch = world.watch()
+    watch.before("eth0")
+    assert watch.back("eth0") and world.now == 0
+
+
 def test_one_that_does_not_come_back_is_said(world):
     watch = world.watch()
     watch.before("eth0")
