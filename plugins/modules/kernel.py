@@ -182,10 +182,12 @@ not_undone:
   returned: when applying failed
 """
 
+import contextlib
 from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.core.errors import NodeError
 from ..module_utils.core.runner import COMMON_ARGUMENTS, run
 from ..module_utils.core.store import Store
 from ..module_utils.kernel.layer import KernelLayer
@@ -209,8 +211,15 @@ class KernelModule(AnsibleModule):
 
     def exit_json(self, **result: Any) -> None:
         result["yielded"] = self.layer.yielded if self.layer else []
-        result["other_owners"] = self.layer.other_owners if self.layer else []
+        result["other_owners"] = self.layer.other_owners if self.layer else self._others()
         super().exit_json(**result)
+
+    def _others(self) -> list[str]:
+        """Also where this layer is left alone: another one hears only so that it still holds something."""
+        store = Store(self.params["state_dir"], self.params["run_dir"])
+        with contextlib.suppress(NodeError, OSError):
+            return sorted(set(store.other_claims(self.params["owner"] or KernelLayer.name).values()))
+        return []
 
 
 def make_layer(params: dict[str, Any]) -> KernelLayer:

@@ -231,6 +231,12 @@ def test_an_owner_one_yields_to_keeps_its_key_and_the_next_run_takes_it_over(nod
     assert node.live("vm.swappiness") == "60"
 
 
+def test_who_else_holds_something_is_said_though_this_layer_is_left_alone(node):
+    node.apply(sysctl={"vm.swappiness": 10})
+    assert node.apply(owner="u", manage="none")["other_owners"] == ["t"]
+    assert node.apply(manage="none")["other_owners"] == []
+
+
 def test_a_required_key_that_is_left_to_another_owner_fails(node):
     node.apply(sysctl={"vm.swappiness": 10})
     wish = {"vm.swappiness": 20, "net.core.rmem_max": 1000000}
