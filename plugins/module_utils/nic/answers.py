@@ -19,6 +19,14 @@ FIXED = ("PERMANENT", "NOARP")
 PASSING = ("redirect", "ra_cache")
 """Protocols of routes that come and go by themselves."""
 
+DAEMONS = {
+    "zebra": 11, "bird": 12, "babel": 42, "openr": 99, "bgp": 186, "isis": 187, "ospf": 188, "rip": 189,
+    "eigrp": 192,
+}  # fmt: skip
+"""Protocols of routing daemons: their routes tell how other nodes are. Without a name ip says the number."""
+
+LEARNT = frozenset([*DAEMONS, *map(str, DAEMONS.values())])
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -41,10 +49,15 @@ def addresses(text: str, group: Collection[str]) -> list[str]:
 
 
 def routes(text: str, group: Collection[str]) -> list[str]:
-    """`main default via 10.0.0.254 dev eth0` of the interfaces of `group`; none that is dead."""
+    """`main default via 10.0.0.254 dev eth0` of the interfaces of `group`; none that is dead.
+
+    Of routes that a daemon has learnt only default ones: others go when some other node goes, which in a
+    fleet under change is any time.
+    """
     found = []
     for route in _items(text):
-        if route.get("protocol") in PASSING:
+        protocol = str(route.get("protocol"))
+        if protocol in PASSING or (protocol in LEARNT and route.get("dst") != "default"):
             continue
         for way in _dicts(route.get("nexthops")) or [route]:
             flags = way.get("flags")

@@ -105,6 +105,17 @@ ROUTES = [
 ]
 
 
+@pytest.mark.parametrize("protocol", ["bgp", "bird", "186", 12])
+def test_what_a_daemon_has_learnt_of_other_nodes_is_no_part_of_this_one(protocol):
+    learnt = [{"dst": "10.1.0.7", "gateway": "10.0.0.254", "dev": "eth0", "protocol": protocol}]
+    way_out = {"dst": "default", "gateway": "10.0.0.254", "dev": "eth0", "protocol": protocol}
+    own = {"dst": "10.0.0.0/24", "dev": "eth0", "protocol": "kernel"}
+    assert answers.routes(json.dumps([*learnt, way_out, own]), ["eth0"]) == [
+        "main default via 10.0.0.254 dev eth0",
+        "main 10.0.0.0/24 dev eth0",
+    ]
+
+
 def test_addresses_and_routes_of_a_device():
     assert answers.addresses(json.dumps(LINKS), ["eth0"]) == ["eth0 10.0.0.1/24", "eth0 fe80::1/64"]
     assert answers.routes(json.dumps(ROUTES), ["eth0"]) == [
