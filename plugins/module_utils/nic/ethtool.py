@@ -159,10 +159,13 @@ class Ethtool:
         return buffer.tobytes()
 
     def _ioctl(self, device: str, buffer: array.array[int]) -> int:
-        """The kernel writes into `buffer`. Returns what the call returns."""
+        """The kernel writes into `buffer`. Returns what the call returns. An error names the device."""
         name = device.encode("utf-8", "surrogateescape")
         if len(name) > INTERFACE:
             raise OSError(errno.ENODEV, f"{device}: no such device")
         request = bytearray(struct.pack("=16s", name) + struct.pack("P", buffer.buffer_info()[0]) + bytes(24))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
-            return fcntl.ioctl(channel.fileno(), SIOCETHTOOL, request, True)
+            try:
+                return fcntl.ioctl(channel.fileno(), SIOCETHTOOL, request, True)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, device) from error

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.nic.ethtool import Ethtool
 from nic_real import REFUSAL, WISH, Namespace, labels, reasons, snapshot
 
 pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=f"no namespaces with devices here: {REFUSAL}")
@@ -62,6 +64,13 @@ def test_what_a_veth_does_not_have(world):
         **({"nic.qdisc": "unsupported"} if "nic.qdisc" in reasons(made) else {}),
     }
     assert world.module(interfaces={"v0": asked})["writes"] == 0
+
+
+def test_an_error_of_the_kernels_names_the_device():
+    """Of a node's many, one that answers EBUSY or EIO fails the run: somebody has to find it."""
+    with pytest.raises(OSError, match="no-such-dev") as caught:
+        Ethtool().rings("no-such-dev")
+    assert caught.value.errno == errno.ENODEV
 
 
 def test_coalescing_of_a_tap(world):
