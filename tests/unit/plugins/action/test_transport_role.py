@@ -266,6 +266,18 @@ def test_an_unconfirmed_change_fails_the_node_in_optimize(node: Node) -> None:
     assert node.ours[-1] == REVERT and "failed=1" in answers.output
 
 
+def test_a_node_out_of_reach_just_when_it_is_to_confirm_fails(node: Node) -> None:
+    """It takes the change back by itself later, so it is not as asked for, whoever answers by then."""
+    told = {
+        LOOK_NIC: {"changes": CHANGE},
+        SET_NIC: {"changes": CHANGE, "armed": "mine"},
+        CONFIRM: {"unreachable": True, "msg": "timed out"},
+    }
+    answers = node.run(OPTIMIZE, told, **WISH)
+    assert "failed=1" in answers.output, answers.output
+    assert any("went away while its settings" in str(a.get("msg")) for a in answers.found.values())
+
+
 def test_uninstall_gives_sysctls_back_before_devices(node: Node) -> None:
     told = {"nic transport_nic absent": {"changes": CHANGE, "armed": "mine"}}
     answers = node.run(UNINSTALL, told)
