@@ -278,6 +278,16 @@ def test_a_node_out_of_reach_just_when_it_is_to_confirm_fails(node: Node) -> Non
     assert any("went away while its settings" in str(a.get("msg")) for a in answers.found.values())
 
 
+def test_a_node_out_of_reach_for_the_kernel_layer_fails_though_a_later_step_of_it_is_left_out(
+    node: Node,
+) -> None:
+    gone = {"unreachable": True, "msg": "timed out"}
+    answers = node.run(
+        OPTIMIZE, {"kernel kernel look": {"changes": CHANGE}, "kernel kernel present": gone}, **WISH
+    )
+    assert "failed=1" in answers.output and "timed out" in answers.output, answers.output
+
+
 def test_uninstall_gives_sysctls_back_before_devices(node: Node) -> None:
     told = {"nic transport_nic absent": {"changes": CHANGE, "armed": "mine"}}
     answers = node.run(UNINSTALL, told)
