@@ -44,7 +44,6 @@ class Queues:
 
     rx: int
     tx: int
-    irqs: int
     rings: int
     waiting: bool = False
 
@@ -96,7 +95,7 @@ def ours(nic: Nic, name: str, claim: Claim) -> bool:
         return True
     if name not in PER_QUEUE or not all(isinstance(item, str) for item in (live, *vars(claim).values())):
         return False
-    count = {RPS: nic.rx, XPS: nic.tx, IRQ: nic.irqs}[name]
+    count = _count(nic, name)
     now, first, applied = (cpus.expand(text, count) for text in (live, claim.first_seen, claim.applied))
     return all(part in pair for part, *pair in zip(now, first, applied))
 
@@ -188,7 +187,7 @@ def _cpus(wish: Wish, nic: Nic, state: NicState, queues: Queues) -> Bound:
         return cpus.text(numbers), why
     if wish.name == XPS:
         return (cpus.spread(numbers, queues.tx) if near is not None else cpus.text(numbers)), why
-    return cpus.one_each(numbers, queues.irqs), why
+    return cpus.one_each(numbers), why
 
 
 def _qdisc(wish: Wish, nic: Nic, queues: Queues) -> Bound:
@@ -228,10 +227,22 @@ def _moved_by(name: str, nic: Nic, asked: Mapping[str, Wish]) -> str:
 
 
 def live_of(nic: Nic, name: str, wanted: Any = None) -> Any:
-    """The live value; of a queueing discipline nobody has set "default" where that is what is wanted."""
+    """The live value, in the words of `wanted` where it is the same.
+
+    Of a queueing discipline nobody has set that is "default"; of CPUs per queue a text that has more parts.
+    """
     if name == QDISC and wanted == DEFAULT and nic.default_qdisc:
         return DEFAULT
-    return nic.values.get(name)
+    live = nic.values.get(name)
+    if name not in PER_QUEUE or not isinstance(live, str) or not isinstance(wanted, str):
+        return live
+    count = _count(nic, name)
+    return wanted if count and cpus.expand(live, count) == cpus.expand(wanted, count) else live
+
+
+def _count(nic: Nic, name: str) -> int:
+    """How many queues or interrupts a setting is for."""
+    return {RPS: nic.rx, XPS: nic.tx, IRQ: nic.irqs}[name]
 
 
 def _equal_words(text: str, value: Any) -> bool:

@@ -73,9 +73,9 @@ def spread(numbers: Sequence[int], count: int) -> str:
     return joined([text(numbers[index::count]) for index in range(count)])
 
 
-def one_each(numbers: Sequence[int], count: int) -> str:
-    """One CPU for each of `count` interrupts, in turn."""
-    return joined([text([numbers[index % len(numbers)]]) for index in range(count)]) if numbers else OFF
+def one_each(numbers: Sequence[int]) -> str:
+    """One CPU for each interrupt, in turn, however many there are: queues that are added bring more."""
+    return joined([text([number]) for number in numbers])
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ class _Planner:
         """Channels first: how many queues there will be, all else hangs on."""
         wanted: dict[str, tuple[Any, str, Optional[Wish]]] = {}
         channels = {name: wish for name, wish in asked.items() if group_of(name) == "channels"}
-        now = Queues(nic.rx, nic.tx, nic.irqs, nic.limits.get("rss.equal", nic.rx))
+        now = Queues(nic.rx, nic.tx, nic.limits.get("rss.equal", nic.rx))
         for wish in channels.values():
             self._wish(wish, nic, now, asked, wanted)
         self._release(nic, asked, now, wanted, channels=True)
@@ -181,10 +181,10 @@ class _Planner:
         more = {name: value[0] - nic.values[name] for name, value in wanted.items()}
         steps = changes_of(nic, dict(wanted), {}, self.record)
         if any(DISRUPTIONS.index(step.disruption) > self.allowed for step in steps):
-            return Queues(now.rx, now.tx, now.irqs, now.rings, waiting=True)
+            return Queues(now.rx, now.tx, now.rings, waiting=True)
         both = more.get("channels.combined", 0)
         rx, tx = both + more.get("channels.rx", 0), both + more.get("channels.tx", 0)
-        return Queues(max(1, now.rx + rx), max(1, now.tx + tx), now.irqs, max(1, now.rings + rx))
+        return Queues(max(1, now.rx + rx), max(1, now.tx + tx), max(1, now.rings + rx))
 
     def _check_channels(
         self, nic: Nic, wanted: Mapping[str, tuple[Any, str, Optional[Wish]]], asked: Asked

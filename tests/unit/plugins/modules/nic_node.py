@@ -7,6 +7,7 @@
   rounds       rings become powers of two
   refuses      setting → error number that the driver answers with
   keeps        features that it takes down as wanted and leaves as they are
+  irqs_follow  there are as many interrupts as queues
   loses_link   value of rings.rx with which the link does not come back
 """
 
@@ -105,6 +106,8 @@ class FakeEthtool(Ethtool):
             count = body["channels"]["now"]["combined"]
             body["rss"] = [index % count for index in range(16)]
             self.node.make_queues(device, count)
+            if body["faults"].get("irqs_follow"):
+                self.node.make_irqs(device, count)
 
         self._write(device, "channels", values, write)
 
@@ -219,6 +222,17 @@ class NicNode:
                 elif place.exists():
                     UNLINK(place / file)
                     place.rmdir()
+
+    def make_irqs(self, name: str, count: int) -> None:
+        """As many as queues; those that are new are everywhere."""
+        first = FIRST_IRQ + 10 * int(name[-1])
+        for number in range(first, first + MOST_QUEUES):
+            place = self.root / f"proc/irq/{number}/smp_affinity_list"
+            if number < first + count and not place.exists():
+                self._text(f"sys/devices/pci0000:00/{name}/msi_irqs/{number}", "msix")
+                self._text(f"proc/irq/{number}/smp_affinity_list", "0-7")
+            elif number >= first + count and place.exists():
+                UNLINK(place)
 
     def carrier(self, name: str, there: bool) -> None:
         self._text(f"sys/class/net/{name}/carrier", "1" if there else "0")

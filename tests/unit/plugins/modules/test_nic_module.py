@@ -136,6 +136,25 @@ def test_what_hangs_on_queues_outlives_a_change_of_their_number(node):
     assert not node.apply(interfaces={"eth0": {**hung, "channels": {"combined": 8}}})["changed"]
 
 
+def test_interrupts_that_come_with_more_queues_get_cpus_of_their_own_at_once(tmp_path):
+    node = NicNode(tmp_path / "node", eth0=device(irqs_follow=True))
+    first = node.live()
+    wish = {"eth0": {"channels": {"combined": 8}, "irq_affinity": "all"}}
+    made = node.apply(interfaces=wish)
+    files = node.live()["eth0"]["files"]
+    assert [files[f"proc/irq/{40 + index}/smp_affinity_list"] for index in range(8)] == list("01234567")
+    assert labels(made)["irq_affinity eth0"] == "0;1;2;3;4;5;6;7"
+    again = node.apply(interfaces=wish)
+    assert not again["changed"] and again["writes"] == 0
+    fewer = node.apply(interfaces={"eth0": {"channels": {"combined": 2}, "irq_affinity": "all"}})
+    assert list(labels(fewer)) == ["channels.combined eth0"], "the CPUs of those that are left stay"
+    assert not node.apply(interfaces={"eth0": {"channels": {"combined": 2}, "irq_affinity": "all"}})[
+        "changed"
+    ]
+    node.apply(state="absent")
+    assert node.live() == first
+
+
 def test_what_a_device_does_not_have_is_said_and_the_rest_is_set(tmp_path):
     body = device(refuses={"coalesce.rx-usecs": errno.EOPNOTSUPP}, keeps=["rx-lro"], no_qdisc=["fq"])
     node = NicNode(tmp_path / "node", eth0=body)

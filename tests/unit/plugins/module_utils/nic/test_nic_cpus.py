@@ -61,11 +61,11 @@ def test_every_cpu_has_one_queue_and_every_queue_a_cpu(found, count):
 @quick
 @given(some, st.integers(1, 40))
 def test_an_interrupt_has_one_cpu(found, count):
-    parts = cpus.expand(cpus.one_each(found, count), count)
+    parts = cpus.expand(cpus.one_each(found), count)
     assert all(len(cpus.cpus_of(part)) == 1 for part in parts)
     assert {cpu for part in parts for cpu in cpus.cpus_of(part)} == set(found[:count])
 
 
 def test_nothing_is_off():
-    assert cpus.text(()) == cpus.spread((), 4) == cpus.one_each((), 4) == cpus.joined([]) == "off"
+    assert cpus.text(()) == cpus.spread((), 4) == cpus.one_each(()) == cpus.joined([]) == "off"
     assert cpus.spread((1, 2), 0) == "off"

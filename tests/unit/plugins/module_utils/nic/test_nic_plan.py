@@ -32,7 +32,7 @@ from nic_cases import nic, plan, reasons, settings, state
         ({"rps": "all", "xps": "off"}, {"rps": "0-15", "xps": "off"}),
         ({"xps": "local"}, {}),
         ({"xps": "0-3"}, {"xps": "0-3"}),
-        ({"irq_affinity": "local"}, {"irq_affinity": "0;1;2;3"}),
+        ({"irq_affinity": "local"}, {"irq_affinity": "0;1;2;3;4;5;6;7"}),
         ({"irq_affinity": "6,7"}, {"irq_affinity": "6;7"}),
         ({"txqueuelen": 10000, "napi_defer_hard_irqs": 2}, {"txqueuelen": 10000, "napi_defer_hard_irqs": 2}),
         ({"qdisc": "mq+fq"}, {"qdisc": "mq+fq"}),
