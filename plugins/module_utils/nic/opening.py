@@ -37,11 +37,8 @@ def closed(options: NicOptions) -> list[str]:
 
 
 def wait_in_background(options: NicOptions, runner: Runner) -> bool:
-    """Starts `until_open` as a unit of its own where there is something to wait for; False where that failed.
-
-    One that waits already looks at the records itself.
-    """
-    if not (options.root / SYSTEMD).is_dir() or not closed(options):
+    """Starts `until_open` as a unit of its own. False where that failed, and none is at work either."""
+    if not (options.root / SYSTEMD).is_dir():
         return True
     command = [interpreter(), "-I", PROGRAM, "opened", *places(options.state_dir, options.run_dir)]
     words = ["--quiet", "--collect", "--no-block", f"--unit={OPENED}"]
@@ -55,8 +52,12 @@ def until_open(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Done]]:
-    """What came of the records each time devices were opened, until all are or `LONGEST` is over."""
+    """What came of the records at once and each time devices were opened, until all are or `LONGEST` is over.
+
+    At once, as they may have been opened while this was being started.
+    """
     end, waiting = clock() + LONGEST, closed(options)
+    yield reapply(options, stopped=stopped, harmless=True)
     while waiting and clock() < end and not stopped():
         sleep(PAUSE)
         before, waiting = waiting, closed(options)

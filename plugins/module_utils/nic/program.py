@@ -19,7 +19,7 @@ from ..core.signals import signals_as_errors
 from ..core.store import RUN_DIR, STATE_DIR
 from ..core.version import VERSION
 from .layer import NicLayer, NicOptions
-from .opening import until_open, wait_in_background
+from .opening import closed, until_open, wait_in_background
 from .reapply import Done, rounds
 from .watching import guard_it
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
                 return guard_it(layer.guard, lambda: NicLayer(_options(options)).parts)
             if options.command == "status":
                 return _status(options)
-            return _reapply(_options(options), options.command, lambda: bool(stops))
+            return brought_back(_options(options), options.command, lambda: bool(stops))
     except Interrupted as error:
         say(str(error))
         return STOPPED
@@ -80,13 +80,15 @@ def _options(options: argparse.Namespace) -> NicOptions:
     )
 
 
-def _reapply(options: NicOptions, command: str, stopped: Callable[[], bool]) -> int:
+def brought_back(options: NicOptions, command: str, stopped: Callable[[], bool]) -> int:
     """check, reapply, or opened: what came of the last round."""
     check, code = command == "check", 0
-    opened = command == "opened"
-    for done in until_open(options, stopped) if opened else rounds(options, check, stopped):
+    down = command == "reapply" and bool(closed(options))
+    for done in until_open(options, stopped) if command == "opened" else rounds(options, check, stopped):
         code = _tell(done, check)
-    if command == "reapply" and not wait_in_background(options, options.runner):
+    # Also one that has been opened meanwhile: it may have been read before.
+    down = down or (command == "reapply" and bool(closed(options)))
+    if down and not wait_in_background(options, options.runner):
         say("nothing waits for the devices that are down to be opened", WARNING)
     return code
 

@@ -16,6 +16,7 @@ from ansible_collections.swarm.node.plugins.module_utils.nic.opening import (
     until_open,
     wait_in_background,
 )
+from ansible_collections.swarm.node.plugins.module_utils.nic.program import brought_back
 from ansible_collections.swarm.node.plugins.module_utils.nic.reapply import rounds
 from nic_node import NicNode, device, labels
 
@@ -442,10 +443,13 @@ def test_what_a_driver_makes_anew_when_a_device_is_opened_is_set_then(node):
             node.open(opened[len(waited)])
 
     found = [item for done in until_open(node.options(), sleep=sleep) for item in done]
-    assert [{change["target"] for change in item.changes} for item in found] == [{"eth0"}, {"eth1"}]
+    assert [{change["target"] for change in item.changes} for item in found] == [set(), {"eth0"}, {"eth1"}]
     assert {change["key"] for item in found for change in item.changes} == {"nic.xps", "nic.irq_affinity"}
     assert node.live() == was and node.record() == record and len(waited) == 5
-    assert not list(until_open(node.options(), sleep=sleep)) and not node.apply(interfaces=WISH)["changed"]
+    node.open("eth0")
+    (again,) = until_open(node.options(), sleep=sleep)
+    assert again[0].changes, "it was opened before anybody could wait for it"
+    assert node.live() == was and not node.apply(interfaces=WISH)["changed"]
 
 
 def test_who_waits_for_a_device_to_be_opened_is_a_unit_that_holds_no_boot(node):
@@ -456,17 +460,39 @@ def test_who_waits_for_a_device_to_be_opened_is_a_unit_that_holds_no_boot(node):
         asked.append(list(argv))
         return Done(0, "", "")
 
-    assert wait_in_background(node.options(), runner) and not asked, "it is open"
+    assert not closed(node.options())
     node.close("eth0")
-    assert wait_in_background(node.options(), runner)
+    assert closed(node.options()) == ["eth0"] and wait_in_background(node.options(), runner)
     (words,) = asked
     assert words[0] == "systemd-run" and "--no-block" in words and "--unit=swarm-node-nic-opened" in words
     assert words[words.index("-I") + 2] == "opened"
     assert not wait_in_background(node.options(), lambda *_words: Done(1, "", "no"))
     ticks = iter(range(10_000))
-    assert not list(until_open(node.options(), sleep=lambda _s: None, clock=lambda: float(next(ticks))))
+    assert len(list(until_open(node.options(), sleep=lambda _s: None, clock=lambda: float(next(ticks))))) == 1
     node.apply(interfaces={"eth0": {"rings": {"rx": 1024}}})
     assert not closed(node.options()), "nothing of it is made anew"
+
+
+@pytest.mark.parametrize(("opens", "waits"), [("never", 1), ("before", 0), ("meanwhile", 1)])
+def test_the_program_waits_for_devices_that_were_down_when_it_began(node, opens, waits):
+    node.apply(interfaces=WISH)
+    node.reboot()
+    node.close("eth0")
+    asked = []
+
+    def runner(argv, data="", timeout=60.0):
+        if argv[0] == "systemd-run":
+            asked.append(list(argv))
+            return Done(0, "", "")
+        if opens == "meanwhile":
+            node.open("eth0")
+        return node.run(argv, data, timeout)
+
+    if opens == "before":
+        node.open("eth0")
+    brought_back(node.options(runner=node.run), "check", lambda: False)
+    brought_back(node.options(runner=runner), "reapply", lambda: False)
+    assert len(asked) == waits
 
 
 def test_at_boot_one_broken_device_does_not_keep_the_others_from_their_settings(tmp_path):

@@ -79,6 +79,7 @@ def test_the_program_is_the_same_each_time_and_holds_what_it_needs(program):
         (["status", "--json"], 0, '"armed": null'),
         (["check"], 0, "nothing is on record"),
         (["guard"], 0, ""),
+        (["opened"], 0, "nothing is on record"),
         (["nonsense"], 2, ""),
     ],
 )
