@@ -13,6 +13,9 @@ from .armed import Armed, Reverted
 from .rivals import Rival
 from .tuned import Tuned
 
+NO_DEFAULT_ROUTE = "there is no default route"
+"""`beneath` where there is none at all: for a moment, most likely, as a daemon has lost its neighbour."""
+
 
 @dataclass(frozen=True)
 class Nic:

@@ -14,9 +14,9 @@ from ..core.model import DISRUPTIONS, Change, Claim, Plan, Unapplied
 from ..core.store import Record
 from .bind import Queues, Refusal, bind, cannot_set, live_of, ours, same
 from .giving_back import give_back
-from .model import Nic, NicState, Wish
+from .model import NO_DEFAULT_ROUTE, Nic, NicState, Wish
 from .rivals import notes as rival_notes
-from .select import DEFAULT_ROUTE, choose, matching
+from .select import DEFAULT_ROUTE, choose, expanded, matching
 from .settings import DEFAULT, PREFIX, QDISC, RSS, group_of
 from .steps import changes_of
 
@@ -40,6 +40,10 @@ def plan_nic(
     chosen = choose(wishes, state, held_names)
     planner = _Planner(state, record, others, max_disruption)
     planner.chosen = chosen
+    if state.beneath == NO_DEFAULT_ROUTE:
+        planner.parked = {
+            one.name for wish in wishes if wish.selector == DEFAULT_ROUTE for one in expanded(wish)
+        }
     for device in sorted({*chosen, *(name for name in held_names if name in state.nics)}):
         planner.device(state.nics[device], chosen.get(device, {}))
     if planner.problems:
@@ -50,7 +54,10 @@ def plan_nic(
 
 
 class _Planner:
-    """Collects the plan device by device. absent: held of devices that are not in the node."""
+    """Collects the plan device by device. absent: held of devices that are not in the node.
+
+    parked: settings asked of the devices beneath a default route that is not there now
+    """
 
     def __init__(
         self, state: NicState, record: Record, others: Mapping[str, str], max_disruption: str
@@ -63,6 +70,7 @@ class _Planner:
         self.problems: list[Problem] = []
         self.offered: set[tuple[str, str]] = set()
         self.chosen: Mapping[str, Asked] = {}
+        self.parked: set[str] = set()
         self.absent = sorted(name for name in record.claims if name.partition(" ")[2] not in state.nics)
 
     # -- one device
@@ -210,7 +218,12 @@ class _Planner:
         """Settings we hold and are no longer asked for go back to the value seen first."""
         for key, claim in sorted(self.record.claims.items()):
             name, device = key.partition(" ")[0][len(PREFIX) :], key.partition(" ")[2]
-            if device == nic.name and name not in asked and channels == (group_of(name) == "channels"):
+            if device != nic.name or name in asked or channels != (group_of(name) == "channels"):
+                continue
+            if name in self.parked:
+                self.plan.claims[key] = claim
+                self.plan.before[key] = self.plan.after[key] = nic.values.get(name)
+            else:
                 self._give_back(nic, name, key, claim, queues, wanted)
 
     def _give_back(
@@ -249,7 +262,8 @@ class _Planner:
     def notes(self, wishes: Sequence[Wish]) -> None:
         selectors = {wish.selector for wish in wishes}
         if DEFAULT_ROUTE in selectors and not matching(DEFAULT_ROUTE, self.state) and self.state.beneath:
-            self.plan.notes.append(f"{DEFAULT_ROUTE} names no device here: {self.state.beneath}")
+            stays = "; what is held of its devices stays" if self.parked else ""
+            self.plan.notes.append(f"{DEFAULT_ROUTE} names no device here: {self.state.beneath}{stays}")
         asked = {
             device: {group_of(name) for name in wanted} for device, wanted in self.chosen.items() if wanted
         }

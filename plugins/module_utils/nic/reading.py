@@ -19,7 +19,7 @@ from . import cpus, qdisc
 from .ethtool import Ethtool
 from .learned import Found, Learned
 from .managers import irqbalance, read_rivals, read_tuned_of
-from .model import Nic, NicState
+from .model import NO_DEFAULT_ROUTE, Nic, NicState
 from .select import DEFAULT_ROUTE, matching
 from .settings import CHANNELS, IRQ, PER_QUEUE, QDISC, RINGS, RSS, SYSFS
 from .survey import survey
@@ -215,7 +215,7 @@ class Reader:
             return tuple(found), ""
         return (
             (),
-            f"the default route goes through {', '.join(ways)}" if ways else "there is no default route",
+            f"the default route goes through {', '.join(ways)}" if ways else NO_DEFAULT_ROUTE,
         )
 
     def _below(self, name: str) -> list[str]:

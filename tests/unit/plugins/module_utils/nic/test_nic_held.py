@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Claim
 from ansible_collections.swarm.node.plugins.module_utils.nic.bind import rounded_up
+from ansible_collections.swarm.node.plugins.module_utils.nic.model import NO_DEFAULT_ROUTE
 from nic_cases import nic, plan, settings, state
 
 HELD = {"nic.rings.rx eth0": Claim(512, 8192), "nic.txqueuelen eth0": Claim(1000, 10000)}
@@ -20,6 +21,21 @@ def test_what_is_no_longer_asked_for_goes_back():
     assert settings(made) == {"rings.rx eth0": 512, "txqueuelen eth0": 1000}
     assert not made.claims and {change.claim for change in made.changes} == set(HELD)
     assert made.changes[0].disruption == "peer_jobs", "giving back disturbs as much as setting"
+
+
+def test_a_moment_without_a_default_route_gives_nothing_back():
+    live = nic(values={"rings.rx": 8192, "txqueuelen": 10000})
+    wish = {"default_route": {"rings": {"rx": "max"}}}
+    made = plan(wish, state(live, beneath=NO_DEFAULT_ROUTE), HELD)
+    assert settings(made) == {"txqueuelen eth0": 1000}, "nobody asks for that, wherever the route leads"
+    assert made.claims == {"nic.rings.rx eth0": HELD["nic.rings.rx eth0"]}
+    assert "what is held of its devices stays" in made.notes[0]
+    short = {"default_route": {"features": {"gro": False}}}
+    held = {"nic.features.rx-gro eth0": Claim(True, False)}
+    quiet = state(nic(values={"features.rx-gro": False}), beneath=NO_DEFAULT_ROUTE)
+    assert plan(short, quiet, held).claims == held and not plan(short, quiet, held).changes
+    for elsewhere in ({"beneath": "the default route goes through wg0"}, {"default_route": ("eth1",)}):
+        assert settings(plan(wish, state(live, nic("eth1"), **elsewhere), HELD))["rings.rx eth0"] == 512
 
 
 def test_what_somebody_has_set_since_stays():
