@@ -11,7 +11,7 @@ are set here, so no link goes down for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from ..core.commands import Runner
 from ..core.interpreter import interpreter
@@ -34,6 +34,17 @@ def closed(options: NicOptions) -> list[str]:
     names = [name for owner in store.owners() for name in store.load(owner).claims]
     held = {name.partition(" ")[2] for name in names if name.partition(" ")[0][len(PREFIX) :] in MADE_ANEW}
     return sorted(name for name in held if sysfs.exists(name) and not sysfs.is_up(name))
+
+
+def postpone(done: Done, devices: Collection[str]) -> None:
+    """What a device that is down does not have yet is no failure: it is set once the device is opened."""
+    late = [
+        wish
+        for wish in done.unapplied
+        if wish["target"] in devices and wish["key"][len(PREFIX) :] in MADE_ANEW
+    ]
+    done.unapplied = [wish for wish in done.unapplied if wish not in late]
+    done.notes += [f"{wish['key']} of {wish['target']} waits for the device to be opened" for wish in late]
 
 
 def wait_in_background(options: NicOptions, runner: Runner) -> bool:

@@ -19,7 +19,7 @@ from ..core.signals import signals_as_errors
 from ..core.store import RUN_DIR, STATE_DIR
 from ..core.version import VERSION
 from .layer import NicLayer, NicOptions
-from .opening import closed, until_open, wait_in_background
+from .opening import closed, postpone, until_open, wait_in_background
 from .reapply import Done, rounds
 from .watching import guard_it
 
@@ -83,12 +83,14 @@ def _options(options: argparse.Namespace) -> NicOptions:
 def brought_back(options: NicOptions, command: str, stopped: Callable[[], bool]) -> int:
     """check, reapply, or opened: what came of the last round."""
     check, code = command == "check", 0
-    down = command == "reapply" and bool(closed(options))
+    down = set(closed(options))
     for done in until_open(options, stopped) if command == "opened" else rounds(options, check, stopped):
+        # Also those that have been opened meanwhile: they may have been read before.
+        down = (set() if command == "opened" else down) | set(closed(options))
+        for item in done:
+            postpone(item, down)
         code = _tell(done, check)
-    # Also one that has been opened meanwhile: it may have been read before.
-    down = down or (command == "reapply" and bool(closed(options)))
-    if down and not wait_in_background(options, options.runner):
+    if command == "reapply" and down and not wait_in_background(options, options.runner):
         say("nothing waits for the devices that are down to be opened", WARNING)
     return code
 
