@@ -42,6 +42,9 @@ MIN_MTU = 1280
 RANKS = 4
 """Of members that forward; the fifth of a region has that of the first."""
 
+BLOCK = 64
+"""Numbers in a block; a region has one or more. A block is what relays announce of a large region."""
+
 MAX_CAPACITY = 10_000_000
 """Mbit/s that may be declared."""
 
@@ -74,6 +77,7 @@ class Tunnel:
     foreign: the peer is no member: no link-local probing, nothing is known of its end
     transit: the peer forwards from mesh to mesh
     capacity: Mbit/s, the least that its ends have declared; 0 where neither has
+    near: the peer is in this member's region; said only where there are blocks (Share.own_blocks)
     """
 
     interface: str
@@ -90,6 +94,7 @@ class Tunnel:
     foreign: bool = False
     transit: bool = False
     capacity: int = 0
+    near: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ class Share:
     withheld: on a node, interfaces of which something that was asked for was left out as too disruptive:
         the share then says how they are
     rank: of a member that forwards, its place (0 to 3) among those of its region, over and over; else 0
+    own_blocks: blocks (number // BLOCK) of the own region that routing daemons announce to other regions as
+        a whole; other_blocks: those of other regions. Both empty: every member is announced by itself
     """
 
     mesh: str
@@ -123,6 +130,8 @@ class Share:
     endpoints: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     rank: int = 0
+    own_blocks: tuple[int, ...] = ()
+    other_blocks: tuple[int, ...] = ()
 
     @property
     def link_local(self) -> str:
@@ -164,6 +173,7 @@ def parse_share(data: Any, origin: str = "") -> Share:
         refuse("member", share.member, "a name in one line")
     if not 0 <= share.rank < RANKS:
         refuse("rank", share.rank, f"0 to {RANKS - 1}")
+    _check_blocks(share, refuse)
     for name in ("addresses", "prefixes"):
         for value in getattr(share, name):
             if not _is_network(value, strict=name == "prefixes"):
@@ -183,10 +193,11 @@ def parse_share(data: Any, origin: str = "") -> Share:
 
 def _without_defaults(data: dict[str, Any]) -> None:
     """What came to the share later is in it only where it says something: others stay as they were."""
-    if not data["rank"]:
-        del data["rank"]
+    for name in ("rank", "own_blocks", "other_blocks"):
+        if not data[name]:
+            del data[name]
     for tunnel in data["tunnels"]:
-        for name in ("transit", "capacity"):
+        for name in ("transit", "capacity", "near"):
             if not tunnel[name]:
                 del tunnel[name]
 
@@ -207,6 +218,8 @@ def _built(data: Mapping[str, Any]) -> Share:
         endpoints=tuple(data.get("endpoints", ())),
         withheld=tuple(map(str, data.get("withheld", ()))),
         rank=int(data.get("rank", 0)),
+        own_blocks=tuple(map(int, data.get("own_blocks", ()))),
+        other_blocks=tuple(map(int, data.get("other_blocks", ()))),
     )
 
 
@@ -219,6 +232,15 @@ def _built_tunnel(data: Mapping[str, Any]) -> Tunnel:
         if name in known:
             known[name] = int(known[name])
     return Tunnel(**known)
+
+
+def _check_blocks(share: Share, refuse: Any) -> None:
+    for name in ("own_blocks", "other_blocks"):
+        for block in getattr(share, name):
+            if not 0 <= block <= 65535 // BLOCK:
+                refuse(name, block, f"0 to {65535 // BLOCK}")
+    for block in sorted({*share.own_blocks} & {*share.other_blocks}):
+        refuse("other_blocks", block, "a block of another region: it is among own_blocks, too")
 
 
 def _check_tunnel(share: Share, tunnel: Tunnel, refuse: Any) -> None:

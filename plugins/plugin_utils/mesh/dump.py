@@ -14,7 +14,18 @@ from typing import Any
 
 import yaml
 
-from .registry import SCHEMA, Foreign, Identity, Link, LinkPsk, Member, Registry, Settings, Way
+from .registry import (
+    AGGREGATE_ABOVE,
+    SCHEMA,
+    Foreign,
+    Identity,
+    Link,
+    LinkPsk,
+    Member,
+    Registry,
+    Settings,
+    Way,
+)
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _ALWAYS = ("number", "region", "port", "generation", "keys", "prefixes")
@@ -49,6 +60,9 @@ def _section(title: str, entries: Mapping[str, Any]) -> list[str]:
 def _settings(settings: Settings) -> dict[str, Any]:
     found = {item.name: getattr(settings, item.name) for item in fields(settings)}
     found["mtu"] = settings.mtu or "auto"
+    if settings.aggregate_above == AGGREGATE_ABOVE:
+        # It came later: files of before stay as they are.
+        del found["aggregate_above"]
     return found
 
 

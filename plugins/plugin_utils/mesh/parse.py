@@ -38,6 +38,7 @@ SETTINGS: dict[str, Convert] = {
     "keepalive": values.whole(0, 65535),
     "mtu": values.mtu,
     "preshared_keys": values.truth,
+    "aggregate_above": values.whole(0, 65535),
 }
 MEMBER: dict[str, Convert] = {
     "number": values.whole(1, 65535),

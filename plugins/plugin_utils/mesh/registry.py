@@ -21,13 +21,18 @@ BLOCK = 64
 MEMBER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,239}")
 MEMBER_NAME_WORDS = "1 to 240 letters, digits, '_', '.', ':' or '-', not beginning with '.', ':' or '-'"
 
+AGGREGATE_ABOVE = 100
+
 Pair = tuple[str, str]
 """The two ends of a link in alphabetical order."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """port: of a member that names none; mtu: 0 for auto; keepalive: s, set by an end behind NAT"""
+    """port: of a member that names none; mtu: 0 for auto; keepalive: s, set by an end behind NAT
+
+    aggregate_above: members; routing daemons of larger meshes announce regions as a whole; 0 for never
+    """
 
     prefixes: tuple[str, ...]
     port: int = 51820
@@ -37,6 +42,7 @@ class Settings:
     keepalive: int = 25
     mtu: int = 0
     preshared_keys: bool = False
+    aggregate_above: int = AGGREGATE_ABOVE
 
 
 @dataclass(frozen=True)

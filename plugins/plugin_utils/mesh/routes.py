@@ -103,6 +103,13 @@ class RouteTable:
             found[hop].append(destination)
         return {end: sorted(found[end]) for end in sorted(found)}
 
+    def whole_blocks(self) -> dict[int, str]:
+        """Block → its region, of those that are reached as a whole: every member that has a hub has one of
+        the region, and so hubs of the region send to it over hubs of the region alone.
+        """
+        outside = {self._places[name].block for name in self._single if self._at[name] or name in self._hubs}
+        return {block: region for block, region in self._blocks.items() if block not in outside}
+
     def _leaf_ways(self, name: str) -> Iterable[tuple[Destination, str]]:
         """Everything to the nearest hub, among the hubs that reach the most members."""
         lost = set(self.cut_off)

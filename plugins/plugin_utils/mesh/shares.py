@@ -16,6 +16,7 @@ from ...module_utils.core.errors import BindError, Problem
 from ...module_utils.mesh.share import RANKS, Psk, Share, Tunnel
 from . import path
 from .addresses import addresses, block_networks
+from .aggregates import aggregated
 from .readiness import is_ready
 from .registry import Foreign, Identity, Link, LinkPsk, Member, Registry, interface, listen_port, ports
 from .routes import Destination
@@ -56,6 +57,7 @@ class Shares:
                 self._via.setdefault(name, []).append(peer)
         self._allowed = {peer.number: peer.allowed for peer in registry.foreign.values()}
         self._ranks = ranks(registry)
+        self._aggregated = aggregated(registry, self._tables)
 
     def of(self, name: str) -> Share:
         """Raises BindError for a name that is no member's."""
@@ -78,10 +80,15 @@ class Shares:
             routes=self._routes(member),
             endpoints=self._endpoints(member),
             rank=self._ranks.get(name, 0),
+            own_blocks=self._blocks(member, own=True),
+            other_blocks=self._blocks(member, own=False),
         )
 
     def all(self) -> Iterator[Share]:
         return (self.of(name) for name in self.registry.members)
+
+    def _blocks(self, member: Member, own: bool) -> tuple[int, ...]:
+        return tuple(block for block, region in self._aggregated.items() if (region == member.region) == own)
 
     # -- tunnels
 
@@ -107,6 +114,7 @@ class Shares:
                 # Nobody is to send over one that is about to end it, though it still forwards.
                 transit=peer.transit and not peer.leaving,
                 capacity=min(filter(None, (member.capacity, peer.capacity)), default=0),
+                near=bool(self._aggregated) and member.region == peer.region,
             )
 
     def _foreign_tunnel(self, member: Member, peer: Foreign) -> Tunnel:

@@ -117,6 +117,10 @@ class Tables:
             self._planned = other._planned
         return self
 
+    def whole_blocks(self) -> dict[int, str]:
+        """Block → region, as `RouteTable.whole_blocks`, by the ways of members that stay as they are."""
+        return self._main.whole_blocks()
+
     def hops(self, name: str) -> dict[str, list[Destination]]:
         """Neighbour → what is sent to it. Without foreign peers that the member has a tunnel with itself."""
         if not self.registry.foreign and name not in self.kept:
