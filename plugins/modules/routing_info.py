@@ -60,11 +60,16 @@ meshes:
     - C(neighbours) have C(interface), C(peer), C(number), C(address), C(reach) (16 bits, one for each of the
       last hellos, the newest highest), C(rxcost), C(txcost), C(rtt_ms) (V(null) for not known), C(rtt_cost),
       C(cost) and C(up).
-    - C(routes) have C(prefix), C(member) (V(null) for one that is no neighbour), C(number), C(via) (the
-      neighbour), C(interface), C(metric) (V(null) for unreachable), C(refmetric) (what the neighbour
-      announced) and C(installed). Those that are not installed are what the daemon could use instead.
+    - C(routes) have C(prefix), C(member) (V(null) for one that is no neighbour), C(number), C(numbers) (the
+      first and last of a block of another region, V(null) for a member's own route), C(via) (the neighbour),
+      C(interface), C(metric) (V(null) for unreachable), C(refmetric) (what the neighbour announced) and
+      C(installed). Those that are not installed are what the daemon could use instead.
     - C(changes), at most 1000 since the node was started, the newest last, have C(at) (Unix time), C(prefix),
-      C(member), C(number), C(from) and C(to) (the neighbour, empty for no route of the daemon) and C(metric).
+      C(member), C(number), C(numbers), C(from) and C(to) (the neighbour, empty for no route of the daemon)
+      and C(metric).
+    - C(aggregates), V(null) where every member is announced by itself, has C(own) (networks that this relay
+      announces of its region), C(others) (those of other regions), C(tables) (the kernel's tables of routes
+      that are asked before the main one) and C(rules) (whether they are).
     - C(dropped) has packets for the daemon's port, C(outside) (not by a tunnel of the mesh) and C(spoofed)
       (by a tunnel, but not from a link-local address), and what came for others and C(circled) (it was to go
       back to the neighbour it came from), V(null) where the table is gone; and C(foreign), a list of
@@ -87,10 +92,12 @@ meshes:
         - {interface: wan-65, peer: gw1, number: 65, address: "fe80::41", reach: 65535, rxcost: 850,
            txcost: 850, rtt_ms: 10.3, rtt_cost: 186, cost: 1036, up: true}
       routes:
-        - {prefix: 10.99.0.65/32, member: gw1, number: 65, via: gw1, interface: wan-65, metric: 5036,
-           refmetric: 0, installed: true}
+        - {prefix: 10.99.0.65/32, member: gw1, number: 65, numbers: null, via: gw1, interface: wan-65,
+           metric: 5036, refmetric: 0, installed: true}
       changes:
-        - {at: 1763900100.1, prefix: 10.99.0.65/32, member: gw1, number: 65, from: "", to: gw1, metric: 5036}
+        - {at: 1763900100.1, prefix: 10.99.0.65/32, member: gw1, number: 65, numbers: null, from: "",
+           to: gw1, metric: 5036}
+      aggregates: null
       dropped: {outside: 0, spoofed: 0, circled: 0, foreign: []}
 unreadable:
   description: What could not be read.

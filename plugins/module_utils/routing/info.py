@@ -15,8 +15,10 @@ from ..core.errors import NodeError
 from ..mesh.share import Share
 from ..mesh.stored import stored_shares
 from .babel_socket import INFINITY, Tables, read_tables
+from .blocks import numbers_of
 from .filter import CIRCLED, OUTSIDE, SPOOFED, counted, deaf_interfaces
 from .listen import listen
+from .lookup import is_laid, lookup_of
 from .paths import PORT, changes_path, conf_path, deaf_table, running_conf, socket_path, table
 from .recorder import read_changes
 from .render import port_of
@@ -55,6 +57,7 @@ def read_routing(
             drained, dropped = {"whole": False, "interfaces": []}, dict.fromkeys(DROPPED)
         found[name] = {
             **_daemon(root, share),
+            "aggregates": _aggregates(root, share, runner),
             "drained": drained,
             "dropped": {**dropped, "foreign": foreign.get(name, [])},
         }
@@ -89,6 +92,20 @@ def _tables(nft: NftTables, names: list[str], mesh: str) -> tuple[dict[str, Any]
         return drained, dict.fromkeys(DROPPED)
     packets = counted(nft.listed(table(mesh)))
     return drained, {key: packets.get(word, 0) for key, word in DROPPED.items()}
+
+
+def _aggregates(root: Path, share: Share, runner: Runner) -> Optional[dict[str, Any]]:
+    """What the daemon that runs was told of other regions; None where all are single members."""
+    text = _text(root, running_conf(share.mesh)) or _text(root, conf_path(share.mesh))
+    found = lookup_of(text)
+    if not found.tables:
+        return None
+    return {
+        "own": list(found.own),
+        "others": [network for network, table in found.thrown if numbers_of(share, network)],
+        "tables": found.asked,
+        "rules": is_laid(text, runner),
+    }
 
 
 def _daemon(root: Path, share: Share) -> dict[str, Any]:
@@ -154,6 +171,7 @@ def routes(share: Share, tables: Tables, by_interface: Mapping[str, Peer]) -> li
                 "prefix": one.prefix,
                 "member": names.get(number),
                 "number": number or None,
+                "numbers": numbers_of(share, one.prefix),
                 "via": peer.name if peer else None,
                 "interface": one.interface,
                 "metric": one.metric if one.metric < INFINITY else None,
@@ -164,7 +182,8 @@ def routes(share: Share, tables: Tables, by_interface: Mapping[str, Peer]) -> li
 
     def order(route: dict[str, Any]) -> tuple[Any, ...]:
         last = INFINITY if route["metric"] is None else route["metric"]
-        return ":" in route["prefix"], route["number"] or 0, route["prefix"], not route["installed"], last
+        first = (route["numbers"] or [0])[0]
+        return ":" in route["prefix"], route["number"] or first, route["prefix"], not route["installed"], last
 
     return sorted(found, key=order)
 
@@ -182,6 +201,7 @@ def _change(share: Share, entry: Mapping[str, Any], by_interface: Mapping[str, P
         "prefix": entry["prefix"],
         "member": names.get(number),
         "number": number or None,
+        "numbers": numbers_of(share, str(entry["prefix"])),
         "from": peer_of(str(entry["from"])),
         "to": peer_of(str(entry["to"])),
         "metric": entry["metric"],

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..mesh.share import Share
+from .blocks import is_foreign
 from .filter import LINK_LOCAL
 from .packets import INFINITY, announced
-from .settings import Peer, member_of, peers
+from .settings import Peer, peers
 
 ETH_P_IPV6 = 0x86DD
 OUTGOING = 4
@@ -34,13 +35,11 @@ MOST = 20000
 
 
 def foreign_in(share: Share, peer: Peer, packet: bytes) -> list[str]:
-    """What a neighbour's packet announces and must not: what this node's filters do not accept from it."""
+    """What a neighbour's packet announces and must not; this node's filters do not accept it from it."""
     return [
         item.prefix
         for item in announced(packet)
-        if item.metric != INFINITY
-        and item.prefix not in peer.own
-        and not (peer.transit and member_of(share, item.prefix))
+        if item.metric != INFINITY and is_foreign(share, peer, item.prefix)
     ]
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 HOME = "/etc/swarm_node/routing"
 """Per mesh <mesh>.conf (babeld) and <mesh>.nft (which packets it gets)."""
 
@@ -28,6 +30,40 @@ DISTRIBUTION_CONF = "/etc/babeld.conf"
 PORT = 6696
 PROTOCOL = 42
 """Kernel routes of babeld carry this protocol number."""
+
+OWN_PROTOCOL = 214
+"""Of what we put into the tables of a mesh with aggregates, and of the rules that ask them."""
+
+THROW_METRIC = 4000
+"""As planned routes have it: below the daemon's routes, above what it leaves as unreachable (65535)."""
+
+RULE = 30214
+"""Priority of the rule for neighbours; that for blocks follows. Main's has 32766."""
+
+SLOTS, FIRST_TABLE, STEP = 24, 104, 4
+"""babeld cuts the number of a table that it writes, and 1.13 of one that it reads, to 8 bits."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The kernel's routing tables of one mesh. hosts: neighbours of other regions; blocks: other regions;
+    imported: the own region's blocks, where babeld finds what it is to announce, and no packet is looked up
+    """
+
+    hosts: int
+    blocks: int
+    imported: int
+
+
+def slot(port: int) -> Slot:
+    """By the daemon's UDP port, which no two meshes of a node share; 24 in a row have tables of their own."""
+    first = FIRST_TABLE + STEP * ((port - PORT) % SLOTS)
+    return Slot(first, first + 1, first + 2)
+
+
+def priority(table: int) -> int:
+    """Of the rule that asks the table."""
+    return RULE + table % STEP
 
 
 def conf_path(mesh: str) -> str:

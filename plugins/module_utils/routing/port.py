@@ -17,6 +17,7 @@ from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
 from .distribution import Distribution
 from .filter import digest_of
+from .lookup import clear
 from .paths import (
     BABELD,
     HOME,
@@ -119,6 +120,7 @@ class RoutingPort:
         self.units.stop(kind, mesh)
         if kind == "daemon":
             flush(change.data["prefixes"], self.runner)
+            clear(change.data["ran"], self.runner)
 
     def _unit_back(self, change: Change) -> None:
         kind, mesh, before = KINDS[change.key], change.target, change.before

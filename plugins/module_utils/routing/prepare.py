@@ -19,6 +19,7 @@ from ..core import files
 from ..core.commands import Runner, must
 from ..core.errors import NodeError
 from .filter import removal_text
+from .lookup import clear, lay
 from .paths import PROTOCOL, conf_path, deaf_table, drain_path, filter_path, running_conf, socket_path
 from .render import prefixes_of
 
@@ -40,11 +41,20 @@ def prepare(root: Path, mesh: str, runner: Runner) -> list[str]:
     if text is None:
         raise NodeError(f"{conf_path(mesh)} is not there")
     load_tables(root, mesh, runner)
+    take_down(root, mesh, runner)
     files.write_whole(_at(root, running_conf(mesh)), text, 0o600)
     cold = wait_until_warm(root, _INTERFACE.findall(text), runner)
     _at(root, socket_path(mesh)).unlink(missing_ok=True)
     flush(prefixes_of(text), runner)
+    # What a killed daemon with this file has left; then what this one needs.
+    clear(text, runner)
+    lay(text, runner)
     return cold
+
+
+def take_down(root: Path, mesh: str, runner: Runner) -> None:
+    """What a daemon that has ended had beside its routes: rules, and tables of its own."""
+    clear(files.read_text(_at(root, running_conf(mesh))), runner)
 
 
 def load_tables(root: Path, mesh: str, runner: Runner) -> None:

@@ -18,7 +18,7 @@ from ..core.notify import NOTICE, WARNING, say
 from ..core.signals import signals_as_errors
 from ..core.version import VERSION
 from ..mesh.share import MESH_NAME
-from .prepare import load_tables, prepare
+from .prepare import load_tables, prepare, take_down
 from .recorder import Recorder
 
 MAIN = f'''\
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
                 recorder.run()
             elif options.command == "tables":
                 load_tables(root, options.mesh, execute)
+            elif options.command == "clear":
+                take_down(root, options.mesh, execute)
             else:
                 cold = prepare(root, options.mesh, execute)
                 if cold:
@@ -79,6 +81,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             "what comes before the daemon's start: tables, its copy of the configuration, handshakes",
         ),
         ("tables", "load the mesh's tables again"),
+        ("clear", "what comes after the daemon's end: its rules and tables of routes go"),
         ("record", "note changes of route until it is stopped"),
     ):
         command = commands.add_parser(name, help=text, description=text)

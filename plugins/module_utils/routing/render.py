@@ -10,11 +10,12 @@ from typing import Optional
 
 from ..core.marking import marked
 from ..mesh.share import Share
-from .paths import socket_path
+from .blocks import heard_lines, install_lines, is_aggregated, origin_lines, said_lines
+from .paths import slot, socket_path
 from .settings import LEAF_METRIC, TIMERS, Peer, Wish, cost, peers, penalty
 
 _RTT = "rtt-decay 128 rtt-min 1 rtt-max 1000 max-rtt-penalty 20000"
-_INSTALL = re.compile(r"^install ip (\S+) ", re.MULTILINE)
+_INSTALL = re.compile(r"^install ip (\S+) pref-src ", re.MULTILINE)
 _PORT = re.compile(r"^protocol-port (\d+)$", re.MULTILINE)
 _HELLO = re.compile(r"^default .*\bhello-interval (\S+)", re.MULTILINE)
 
@@ -22,7 +23,7 @@ _HELLO = re.compile(r"^default .*\bhello-interval (\S+)", re.MULTILINE)
 def conf(wish: Wish, unit: str) -> str:
     """unit: digest of the unit's text; another unit is another start"""
     share, timers = wish.share, TIMERS[wish.timers]
-    own = cost(share)
+    own, near, tables = cost(share), peers(share), slot(wish.port)
     lines = [
         f"# mesh {share.mesh}, member {share.number}; unit {unit}",
         f"protocol-port {wish.port}",
@@ -33,20 +34,22 @@ def conf(wish: Wish, unit: str) -> str:
         f"default type tunnel rxcost {own} hello-interval {timers.hello:g} update-interval {timers.update:g}"
         f" {_RTT}",
     ]
-    for peer in peers(share):
+    for peer in near:
         extra = penalty(peer.capacity)
         more = f" rxcost {own + extra}" if extra else ""
         lines += [f"interface {name}{more}" for name in peer.interfaces]
     lines += [
         *(f"redistribute local ip {network} ge {_bits(network)} allow" for network in share.prefixes),
         "redistribute local deny",
+        *origin_lines(share, tables),
         "redistribute deny",
     ]
-    for peer in peers(share):
-        lines += _heard(share, peer)
-    lines.append("in deny")
+    lines += _heard(share, near)
     if not share.transit:
         lines += [*(f"out ip {_exactly(one)} allow" for one in share.addresses), "out deny"]
+    else:
+        lines += said_lines(share, near)
+    lines += install_lines(share, near, tables, _sources(share))
     lines += [f"install ip {network} pref-src {source}" for network, source in _sources(share)]
     return marked("\n".join([*lines, ""]))
 
@@ -71,14 +74,18 @@ def hello_of(text: Optional[str]) -> float:
         return TIMERS["small"].hello
 
 
-def _heard(share: Share, peer: Peer) -> list[str]:
-    """What a neighbour may announce: members' host routes if it forwards, else its own."""
+def _heard(share: Share, near: list[Peer]) -> list[str]:
+    """What neighbours may announce: members' host routes if they forward, else their own."""
     action = "allow" if share.transit else f"metric {LEAF_METRIC}"
-    if peer.transit:
-        matches = [f"{network} ge {_bits(network)}" for network in share.prefixes]
-    else:
+    if is_aggregated(share):
+        return heard_lines(share, near, action)
+    lines = []
+    for peer in near:
         matches = [_exactly(one) for one in peer.own]
-    return [f"in if {name} ip {match} {action}" for name in peer.interfaces for match in matches]
+        if peer.transit:
+            matches = [f"{network} ge {_bits(network)}" for network in share.prefixes]
+        lines += [f"in if {name} ip {match} {action}" for name in peer.interfaces for match in matches]
+    return [*lines, "in deny"]
 
 
 def _sources(share: Share) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import Problem
 from ..mesh.share import MESH_NAME, Share
-from .paths import PORT
+from .paths import PORT, SLOTS, slot
 
 DAEMONS = ("none", "babeld")
 COST, RANK_COST, LEAF_METRIC = 850, 300, 4000
@@ -57,7 +57,7 @@ class Wish:
 class Peer:
     """A neighbour, with the interfaces of both sides of its tunnel.
 
-    own: its host routes; accepted: what may be heard from it, as (network, least length)
+    own: its host routes; near: it is in this node's region
     """
 
     name: str
@@ -66,6 +66,7 @@ class Peer:
     own: tuple[str, ...]
     transit: bool
     capacity: int
+    near: bool = False
 
 
 def peers(share: Share) -> list[Peer]:
@@ -82,6 +83,7 @@ def peers(share: Share) -> list[Peer]:
             host_routes(share, tunnel.peer_number),
             tunnel.transit,
             tunnel.capacity,
+            tunnel.near,
         )
     return [found[number] for number in sorted(found)]
 
@@ -161,7 +163,20 @@ def wishes_from(
             refuse(
                 "ports", f"{mesh}: {wish.port}", f"a port of its own; {', '.join(others)} has that one, too"
             )
+        same = [other for other in _with_tables(found, mesh) if slot(found[other].port) == slot(wish.port)]
+        if same and not others:
+            allowed = f"a port that is not a multiple of {SLOTS} away from that of {', '.join(same)}"
+            refuse("ports", f"{mesh}: {wish.port}", f"{allowed}: the kernel's tables of routes come from it")
         tunnels = [name for name, share in shares.items() if share.ports[0] <= wish.port <= share.ports[1]]
         if tunnels:
             refuse("ports", f"{mesh}: {wish.port}", f"a port that no tunnel of {tunnels[0]} listens on")
     return found, problems
+
+
+def _with_tables(wishes: Mapping[str, Wish], mesh: str) -> list[str]:
+    """Other meshes of the node that need tables of the kernel; none where this one does not."""
+
+    def needs(name: str) -> bool:
+        return bool(wishes[name].share.own_blocks or wishes[name].share.other_blocks)
+
+    return [name for name in wishes if name != mesh and needs(name) and needs(mesh)]

@@ -36,6 +36,7 @@ RuntimeDirectory={RUN.rpartition("/")[2]}/%i
 ExecStartPre={python} -I {PROGRAM} prepare %i
 ExecStart={BABELD} -I '' -H {hello:g} -S {RUN}/%i/state -c {RUN}/%i/babeld.conf
 ExecReload={python} -I {PROGRAM} tables %i
+ExecStopPost={python} -I {PROGRAM} clear %i
 TimeoutStartSec={START_LIMIT}
 TimeoutStopSec=5
 Restart=always

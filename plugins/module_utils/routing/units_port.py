@@ -16,6 +16,7 @@ from ..core.commands import Runner, must
 from ..core.errors import NodeError
 from ..core.managed_files import digest
 from .babel_socket import answers
+from .lookup import is_laid
 from .paths import RUN, SYSTEMD, TEMPLATES, link_paths, recorder_path, running_conf, socket_path, unit
 
 START_TIMEOUT = 60.0
@@ -42,10 +43,15 @@ class UnitsPort:
         return self.root / path.lstrip("/")
 
     def value(self, kind: str, mesh: str) -> dict[str, Any]:
-        """{enabled, running, started_with}; enabled is "half" after a run was cut off. Raises NodeError."""
+        """{enabled, running, started_with}; enabled is "half" after a run was cut off. Raises NodeError.
+
+        A daemon whose rules somebody has taken away does not count as running: a start makes them again.
+        """
         runs = self.active(kind, mesh)
         if runs and kind == "daemon":
-            runs = answers(str(self.at(socket_path(mesh))))
+            runs = answers(str(self.at(socket_path(mesh)))) and is_laid(
+                files.read_text(self.at(running_conf(mesh))), self.runner
+            )
         return {
             "enabled": self._enabled(kind, mesh),
             "running": runs,

@@ -55,3 +55,17 @@ def other(name: str = "lab", **wishes: Any) -> Share:
     """A second mesh of the node."""
     base = share(tunnel(2, mesh=name), mesh=name, number=1, prefixes=("10.98.0.0/16",))
     return replace(base, addresses=("10.98.0.1/32",), ports=(52820, 52867), **wishes)
+
+
+def region(transit: bool = False, **wishes: Any) -> Share:
+    """Of a mesh with regions: member 64, with a relay and a member of its own region, the same of another,
+    and a relay of one whose members are announced one by one.
+    """
+    found = (
+        tunnel(65, transit=True, near=True),
+        tunnel(66, near=True),
+        tunnel(129, transit=True),
+        tunnel(130),
+        tunnel(200, transit=True),
+    )
+    return share(*found, transit=transit, **{"own_blocks": (1, 4), "other_blocks": (0, 2), **wishes})

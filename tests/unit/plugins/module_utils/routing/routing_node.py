@@ -28,6 +28,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.render import shar
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share
 from ansible_collections.swarm.node.plugins.module_utils.routing import units_port
 from ansible_collections.swarm.node.plugins.module_utils.routing.layer import RoutingLayer, RoutingOptions
+from ansible_collections.swarm.node.plugins.module_utils.routing.lookup import lookup_of
 from ansible_collections.swarm.node.plugins.module_utils.routing.paths import (
     DISTRIBUTION,
     PROGRAM,
@@ -35,6 +36,7 @@ from ansible_collections.swarm.node.plugins.module_utils.routing.paths import (
     SYSTEMD,
     TEMPLATES,
     conf_path,
+    priority,
     recorder_path,
     running_conf,
     socket_path,
@@ -148,11 +150,27 @@ class RoutingNode:
         if words[0] == "ip" and words[2:4] == ["route", "flush"]:
             touch(" ".join(words))
             return GOOD
+        if words[0] == "ip" and words[2:4] == ["rule", "del"]:
+            touch(" ".join(words))
+            return Done(2, "", "RTNETLINK answers: No such file or directory")
+        if words[:3] == ["ip", "-N", "-j"] and words[4:] == ["rule", "show"]:
+            return Done(0, json.dumps(self._rules(state, words[3] == "-6")), "")
         if words[0] == "journalctl":
             return Done(0, "babeld said so\n", "")
         if words[0] == "dpkg-query":
             return Done(0, f" /etc/babeld.conf {OWN_DIGEST}\n /etc/init.d/babeld 00\n", "")
         return Done(1, "", f"not known here: {words}")
+
+    def _rules(self, state: dict[str, Any], v6: bool) -> list[dict[str, Any]]:
+        """Those of the daemons that were started, unless somebody has taken all away (`unruled`)."""
+        found: list[dict[str, Any]] = [{"priority": 0, "src": "all", "table": "255"}]
+        for place in [] if state.get("unruled") else sorted((self.root / RUN[1:]).glob("*/babeld.conf")):
+            for prefix, table in lookup_of(place.read_text()).rules:
+                if (":" in prefix) == v6:
+                    dst, _slash, bits = prefix.partition("/")
+                    rule = {"priority": priority(table), "dst": dst, "dstlen": int(bits)}
+                    found.append({**rule, "table": str(table), "protocol": "214"})
+        return found
 
     def _babeld(self, state: dict[str, Any], words: list[str]) -> Done:
         if words[1:] == ["-V"]:
@@ -234,6 +252,7 @@ class RoutingNode:
             if text is None or "no such word" in text:
                 return Done(1, "", f"Job for {unit} failed")
             self.text(running_conf(mesh), text)
+            state["unruled"] = False
             self.text(socket_path(mesh), "answers")
         else:
             self._sign(mesh)

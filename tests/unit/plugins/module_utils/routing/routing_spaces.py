@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,15 +57,24 @@ def share_of(number: int, timers_links: dict[tuple[int, int], float]) -> Share:
 class Node:
     """One namespace. `root` has its /etc and /usr; its /run is that of the namespace alone."""
 
-    def __init__(self, number: int, base: Path, links: dict[tuple[int, int], float], timers: str) -> None:
+    def __init__(
+        self,
+        number: int,
+        base: Path,
+        links: dict[tuple[int, int], float],
+        timers: str,
+        given: Share | None = None,
+        babeld: Sequence[str] = (),
+    ) -> None:
+        """given: its share, where it is not that of the four; babeld: another than the host's"""
         self.number = number
+        self.babeld = list(babeld)
         self.root = base / str(number)
         self.root.mkdir()
         (self.root / "run").symlink_to("/run")
         (self.root / "proc").symlink_to("/proc")
         (self.root / "sys").symlink_to("/sys")
-        self.share = share_of(number, links)
-        self.wish = Wish(self.share, timers=timers)
+        self.timers = timers
         self.space = Space(f"node {number}", private=[RUN, "/run/swarm_node"])
         for key in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"):
             self.space.set(key, 1)
@@ -74,13 +83,19 @@ class Node:
         self.space.set("net/ipv6/conf/default/addr_gen_mode", 1)
         self.space.run(["ip", "route", "add", "unreachable", PREFIX, "metric", "4100"])
         self.service = daemon_service("python", timers)
-        self.write(share_path("wan"), share_text(self.share))
-        self.write(conf_path("wan"), conf(self.wish, "x"))
-        self.write(filter_path("wan"), filter_text(self.wish))
+        self.give(given or share_of(number, links))
         self.write(PROGRAM, program_text())
         self.daemon: subprocess.Popen[bytes] | None = None
         self.recorder: subprocess.Popen[bytes] | None = None
         self.log = base / f"{number}.log"
+
+    def give(self, share: Share) -> None:
+        """Its files are those of this share from now on."""
+        self.share = share
+        self.wish = Wish(share, timers=self.timers)
+        self.write(share_path("wan"), share_text(share))
+        self.write(conf_path("wan"), conf(self.wish, "x"))
+        self.write(filter_path("wan"), filter_text(self.wish))
 
     @property
     def address(self) -> str:
@@ -108,6 +123,7 @@ class Node:
         self.space.run(self.program("prepare"))
         words = re.findall(r"^ExecStart=(.*)$", self.service, re.MULTILINE)[0].replace("%i", "wan").split()
         words = ["" if word == "''" else word for word in words]
+        words[:1] = self.babeld or words[:1]
         with self.log.open("ab") as log:
             self.daemon = self.space.start(words, log)
         before_others(self.daemon.pid)
@@ -119,6 +135,9 @@ class Node:
         assert self.daemon is not None
         self.daemon.send_signal(kind)
         self.daemon.wait(10)
+        # As the unit does, however the daemon ended.
+        assert "ExecStopPost=python -I" in self.service
+        self.space.run(self.program("clear"))
 
     def module(self, name: str, **parameters: Any) -> dict[str, Any]:
         """The module's answer, inside of the namespace."""
@@ -154,12 +173,15 @@ class Mesh:
         self.nodes: dict[int, Node] = {}
         try:
             for number in sorted({number for pair in links for number in pair}):
-                self.nodes[number] = Node(number, base, links, timers)
+                self.nodes[number] = self.node(number, base, timers)
             for pair, rtt in links.items():
                 self._link(pair, rtt)
         except BaseException:
             self.close()
             raise
+
+    def node(self, number: int, base: Path, timers: str) -> Node:
+        return Node(number, base, self.links, timers)
 
     def _link(self, pair: tuple[int, int], rtt: float) -> None:
         ends = [(self.nodes[here], f"wan-{there}") for here, there in (pair, pair[::-1])]
@@ -171,12 +193,13 @@ class Mesh:
                 node.space.run(["ip", "address", "add", address, "dev", device, "nodad"])
             node.space.run(["ip", "link", "set", device, "up"])
         self.wires.set(name(pair), delay=rtt / 2)
-        # The mesh layer's own route, to the neighbour.
         for (node, device), other in zip(ends, pair[::-1]):
-            planned = f"10.99.0.{other}/32"
-            node.space.run(
-                ["ip", "route", "add", planned, "dev", device, "metric", "4000", "src", node.address]
-            )
+            self.planned(node, device, other)
+
+    def planned(self, node: Node, device: str, other: int) -> None:
+        """The mesh layer's own route, to the neighbour."""
+        words = ["dev", device, "metric", "4000", "src", node.address]
+        node.space.run(["ip", "route", "add", f"10.99.0.{other}/32", *words])
 
     def up(self, pair: tuple[int, int], there: bool) -> None:
         self.wires.set(name(pair), up=int(there))
