@@ -12,10 +12,14 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...module_utils.mesh.share import BLOCK
+
 MOST_CHANGES = 1000
 """So many the recorder of a node keeps."""
 
 MOST_FOREIGN = 100
+
+MOST_NUMBER = 65535
 
 SAME_MOMENT = 1.0
 """s: IPv4 and IPv6 of a destination that change in the same way within that are one change."""
@@ -25,7 +29,9 @@ def routing_of(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Mesh → what is kept of it, from a result's key `routing`, which is as routing_info's `meshes`.
 
     ways: number of the destination → `[next member, metric]`, `["", null]` where the daemon knows no way; of
-    IPv4 where both are there. split: numbers that IPv6 reaches by another member. changes: newest last.
+    IPv4 where both are there; a block of a region stands for all its numbers. split: numbers that IPv6
+    reaches by another member. changes: newest last, `goal` a number, or a block's first and last as text.
+    lookup: whether the kernel asks the daemon's own tables
     """
     return {
         str(name): _one(info)
@@ -54,6 +60,7 @@ def _one(info: Mapping[str, Any]) -> dict[str, Any]:
         "ways": ways,
         "split": split,
         "changes": _changes(info.get("changes")),
+        "lookup": _mapping(info.get("aggregates")).get("rules") is not False,
         "filtered": number(dropped.get("outside")) is not None,
         "dropped": {
             "outside": whole(dropped.get("outside")),
@@ -88,30 +95,48 @@ def _neighbour(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ways(said: Any) -> tuple[dict[str, list[Any]], list[int]]:
     """What is installed, and what is known to be unreachable."""
-    found: dict[str, list[Any]] = {}
-    six: dict[str, list[Any]] = {}
-    for route in _list(said):
-        if not isinstance(route, Mapping) or whole(route.get("number")) <= 0:
-            continue
-        known = number(route.get("metric")) is not None
-        table = six if ":" in _text(route.get("prefix")) else found
-        goal = str(whole(route.get("number")))
-        if known and route.get("installed") is True and _text(route.get("via")):
-            table[goal] = [_text(route.get("via")), whole(route.get("metric"))]
-        elif not known:
-            # One neighbour's way may be gone while another's is in use.
-            table.setdefault(goal, ["", None])
+    routes = [route for route in _list(said) if isinstance(route, Mapping)]
+    found = _by_number([route for route in routes if ":" not in _text(route.get("prefix"))])
+    six = _by_number([route for route in routes if ":" in _text(route.get("prefix"))])
     split = sorted(int(goal) for goal, way in six.items() if found.get(goal, way)[0] != way[0])
     return {**six, **found}, split
 
 
+def _by_number(routes: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Of one address family. A block's way is that of its numbers, but for those that have their own."""
+    single: dict[str, list[Any]] = {}
+    whole_blocks: dict[str, list[Any]] = {}
+    for route in routes:
+        block = _block(route)
+        table = whole_blocks if block else single
+        known, own = number(route.get("metric")) is not None, whole(route.get("number"))
+        for goal in map(str, block or range(max(1, own), own + 1)):
+            if known and route.get("installed") is True and _text(route.get("via")):
+                table[goal] = [_text(route.get("via")), whole(route.get("metric"))]
+            elif not known:
+                # One neighbour's way may be gone while another's is in use.
+                table.setdefault(goal, ["", None])
+    # A way of its own that is gone is not in the way of the block's (docs/decisions/0023).
+    return {**single, **{goal: way for goal, way in whole_blocks.items() if not single.get(goal, [""])[0]}}
+
+
+def _block(route: Mapping[str, Any]) -> range:
+    """The numbers that a block's route leads to."""
+    ends = [whole(one) for one in _list(route.get("numbers"))]
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= MOST_NUMBER or ends[1] - ends[0] >= BLOCK:
+        return range(0)
+    return range(max(1, ends[0]), ends[1] + 1)
+
+
 def _changes(said: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    newest: dict[tuple[int, str, str], float] = {}
+    newest: dict[tuple[int | str, str, str], float] = {}
     entries = [one for one in _list(said) if isinstance(one, Mapping) and number(one.get("at")) is not None]
     for one in sorted(entries, key=lambda one: float(one["at"]))[-MOST_CHANGES:]:
         at = float(one["at"])
-        key = (whole(one.get("number")), _text(one.get("from")), _text(one.get("to")))
+        block = _block(one)
+        goal = f"{block[0]}-{block[-1]}" if block else whole(one.get("number"))
+        key = (goal, _text(one.get("from")), _text(one.get("to")))
         if at - newest.get(key, -math.inf) > SAME_MOMENT:
             metric = number(one.get("metric"))
             found.append({"at": at, "goal": key[0], "from": key[1], "to": key[2], "metric": metric})

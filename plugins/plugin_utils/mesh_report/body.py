@@ -179,6 +179,7 @@ def _daemon(said: Mapping[str, Any], now: float) -> dict[str, Any]:
             for key in ("running", "why", "since", "version", "port", "rank", "drained", "dropped")
         },
         "filtered": said["filtered"],
+        "lookup": said["lookup"],
         "split": ranges(said["split"]),
         "changes_hour": sum(at > now - HOUR for at in recent),
         "changes_day": len(recent),
@@ -205,7 +206,7 @@ def _changes(routing: Mapping[str, Mapping[str, Any]], numbers: Mapping[Any, str
         {
             "at": one["at"],
             "member": member,
-            "goal": numbers.get(one["goal"], f"number {one['goal']}"),
+            "goal": numbers.get(one["goal"]) or _goal(one["goal"]),
             "from": one["from"],
             "to": one["to"],
             "metric": one["metric"],
@@ -214,6 +215,11 @@ def _changes(routing: Mapping[str, Mapping[str, Any]], numbers: Mapping[Any, str
         for one in said["changes"]
     ]
     return sorted(found, key=lambda one: -one["at"])
+
+
+def _goal(goal: int | str) -> str:
+    """Of one that no member has, or of a block."""
+    return f"numbers {goal}" if isinstance(goal, str) else f"number {goal}"
 
 
 def _path(path: Path) -> dict[str, Any]:

@@ -90,6 +90,8 @@ def _members(members: Mapping[str, Mapping[str, Any]], say: Any) -> None:
         )
     unfiltered = [name for name, said in routed if not said["filtered"]]
     say(NOTICE, "the filter of Babel's packets is gone", unfiltered)
+    unasked = [name for name, said in routed if not said["lookup"]]
+    say(WRONG, "the rules that have the kernel ask the routing daemon's tables are gone", unasked)
     say(NOTICE, "drained", [name for name, said in routed if said["drained"]["whole"]])
     say(
         NOTICE,

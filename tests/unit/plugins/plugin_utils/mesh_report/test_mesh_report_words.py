@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh_report import lines, picture, ways
 from ansible_collections.swarm.node.plugins.plugin_utils.mesh_report.answers import routing_of
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mesh_report_cases import MESH, report, small, whole
+from mesh_report_cases import MESH, NOW, report, small, whole
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -92,3 +93,59 @@ def test_a_way_ends(hops: dict[str, dict[str, str]]) -> None:
                 assert found.members[-1] == goal and len(set(found.members)) == len(found.members)
             if found.kind == ways.LOOP:
                 assert found.members[-1] in found.members[:-1]
+
+
+def said(**more: Any) -> dict[str, Any]:
+    return routing_of({"routing": {MESH: {"running": True, **more}}})[MESH]
+
+
+def route(
+    prefix: str, via: str, metric: int | None, number: int | None = None, block: Any = None
+) -> dict[str, Any]:
+    installed = metric is not None
+    return {
+        "prefix": prefix,
+        "number": number,
+        "numbers": block,
+        "via": via,
+        "metric": metric,
+        "installed": installed,
+    }
+
+
+def test_a_block_stands_for_its_numbers() -> None:
+    found = said(
+        routes=[
+            route("10.99.0.64/26", "gw1", 900, block=[64, 127]),
+            route("10.99.0.70/32", "bob", 800, 70),
+            route("10.99.0.71/32", "bob", None, 71),
+            route("10.99.0.0/26", "gw2", None, block=[0, 63]),
+            route("10.99.0.2/32", "gw3", 800, 2),
+        ]
+    )["ways"]
+    assert len(found) == 64 + 63
+    assert found["64"] == ["gw1", 900] and found["70"] == ["bob", 800] and found["2"] == ["gw3", 800]
+    assert found["71"] == ["gw1", 900], "the way of its own is gone, so it is the block's"
+    assert found["3"] == ["", None] and "0" not in found
+
+
+@pytest.mark.parametrize("block", [[5], [7, 3], [0, 64], [-3, 9], [65500, 65563], "64-127", None, {}])
+def test_a_block_that_is_none_is_passed_over(block: Any) -> None:
+    found = said(routes=[route("10.99.0.64/26", "gw1", 900, block=block)])["ways"]
+    assert found == {}
+
+
+def test_a_block_that_is_reached_otherwise_is_named_by_its_numbers() -> None:
+    world = small()
+    entry = {"at": NOW - 5, "prefix": "10.99.1.0/26", "number": None, "numbers": [256, 319], "metric": 900}
+    world.routing("ann")["changes"] = [{**entry, "from": "gw1", "to": "gw2"}]
+    (change,) = [one for one in report(world)["changes"] if one["member"] == "ann"]
+    assert change["goal"] == "numbers 256-319" and (change["from"], change["to"]) == ("gw1", "gw2")
+
+
+def test_rules_that_are_gone_are_said() -> None:
+    world = small()
+    world.routing("ann")["aggregates"] = {"own": [], "others": [], "tables": [104], "rules": False}
+    world.routing("bob")["aggregates"] = {"own": [], "others": [], "tables": [104], "rules": True}
+    found = [one for one in report(world)["problems"] if "rules" in one["what"]]
+    assert [(one["severity"], one["where"]) for one in found] == [("wrong", ["ann"])]
