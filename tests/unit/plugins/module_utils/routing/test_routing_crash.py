@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from module_runner import Killed
-from routing_cases import share, tunnel
+from routing_cases import region, share, tunnel
 from routing_node import OWN_CONF, RoutingNode
 from routing_steps import at_step, kill, steps_of
 
@@ -38,7 +38,15 @@ def grown(base: Path) -> RoutingNode:
     return node
 
 
-@pytest.mark.parametrize("make", [fresh, grown])
+def regional(base: Path) -> RoutingNode:
+    """The mesh has grown so much that regions are announced as a whole."""
+    node = fresh(base)
+    node.good()
+    node.store(region(transit=True))
+    return node
+
+
+@pytest.mark.parametrize("make", [fresh, grown, regional])
 @pytest.mark.parametrize("ending", ["present", "absent"])
 def test_killed_at_each_step(tmp_path: Path, make, ending: str) -> None:
     untouched = fresh(tmp_path / "untouched")
@@ -57,11 +65,18 @@ def test_killed_at_each_step(tmp_path: Path, make, ending: str) -> None:
         assert installed(node) == installed(untouched) and node.record() is None, step
 
 
-def test_killed_while_it_is_taken_away(tmp_path: Path) -> None:
+def taken_in(base: Path) -> RoutingNode:
+    node = regional(base)
+    node.good()
+    return node
+
+
+@pytest.mark.parametrize("make", [grown, taken_in])
+def test_killed_while_it_is_taken_away(tmp_path: Path, make) -> None:
     untouched = fresh(tmp_path / "untouched")
-    steps = steps_of(grown(tmp_path / "clean"), state="absent")
+    steps = steps_of(make(tmp_path / "clean"), state="absent")
     for step in range(1, steps + 1):
-        node = grown(tmp_path / str(step))
+        node = make(tmp_path / str(step))
         with pytest.raises(Killed):
             node.apply(at_step(step, kill(signal.SIGKILL)), state="absent")
         node.good(state="absent")

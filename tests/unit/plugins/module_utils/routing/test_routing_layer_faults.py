@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from routing_cases import share, tunnel
+from routing_cases import region, share, tunnel
 from routing_node import OWN_CONF, RoutingNode
 from routing_steps import at_step, fail, steps_of
 
@@ -38,9 +38,25 @@ def grown(base: Path) -> RoutingNode:
     return node
 
 
+def larger(base: Path) -> RoutingNode:
+    """The mesh has grown so much that regions are announced as a whole."""
+    node = running(base)
+    node.store(region(transit=True))
+    return node
+
+
+def smaller(base: Path) -> RoutingNode:
+    node = larger(base)
+    node.good()
+    node.store(share())
+    return node
+
+
 CASES: dict[str, Any] = {
     "first": (fresh, {}),
     "changed": (grown, {}),
+    "larger": (larger, {}),
+    "smaller": (smaller, {}),
     "removal": (running, {"state": "absent"}),
 }
 
@@ -81,7 +97,7 @@ def test_a_program_that_always_fails(tmp_path: Path, case: str, broken: str) -> 
         assert not made.get("failed")
         return
     assert made["failure_kind"] == "rolled_back", made
-    if case == "changed" and broken == "start":
+    if case in ("changed", "larger", "smaller") and broken == "start":
         assert [item["key"] for item in made["not_undone"]] == ["routing.daemon"]
     elif broken != "nft" or case == "first":
         assert not made["not_undone"]

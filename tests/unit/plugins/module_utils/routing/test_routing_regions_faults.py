@@ -215,6 +215,21 @@ def test_while_a_daemon_starts_again_planned_routes_carry_on(
     wait(world, lambda: settled(world) and world.unreached() == [], 2 * PATIENCE)
 
 
+def test_a_relay_is_drained_and_the_other_of_its_region_takes_over(world: World) -> None:
+    def drained() -> None:
+        found = world["b0"].module("routing_drain")
+        assert not found.get("failed") and found["meshes"][0]["quiet"], found
+
+    sent, answered = probes(world, "a2", "b2", drained)
+    try:
+        assert sent == answered == 600, (sent, answered)
+        assert world.installed("a0")[BLOCKS["b"][0]] != f"105 wan-{world.numbers['b0']}"
+        assert world.unreached(("a0", "a2", "b0", "b2", "c1")) == []
+    finally:
+        world["b0"].module("routing_drain", state="undrained")
+    wait(world, lambda: settled(world), 2 * PATIENCE)
+
+
 def test_rules_and_tables_go_with_the_daemon(world: World) -> None:
     node = world["a0"]
     wanted = [
