@@ -198,17 +198,26 @@ def probes(
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("b2", signal.SIGTERM), ("b0", signal.SIGTERM), ("a0", signal.SIGKILL)]
+    ("names", "kind"),
+    [
+        (["b2"], signal.SIGTERM),
+        (["b0"], signal.SIGTERM),
+        (["a0"], signal.SIGKILL),
+        (["b0", "b1"], signal.SIGTERM),
+    ],
+    ids=["the member's", "a relay's", "the first relay's, killed", "all relays' of the region"],
 )
-def test_while_a_daemon_starts_again_planned_routes_carry_on(
-    world: World, name: str, kind: signal.Signals
+def test_while_daemons_start_again_planned_routes_carry_on(
+    world: World, names: list[str], kind: signal.Signals
 ) -> None:
     """What babeld leaves as unreachable in its own tables must not hide them."""
 
     def again() -> None:
-        world[name].end(kind)
-        time.sleep(1)
-        world[name].start()
+        for name in names:
+            world[name].end(kind)
+        time.sleep(1.5)
+        for name in names:
+            world[name].start()
 
     sent, answered = probes(world, "a2", "b2", again)
     assert sent == 600 and answered >= 570, (sent, answered)
@@ -325,7 +334,9 @@ def test_a_share_comes_in_batches_and_all_reach_each_other(world: World) -> None
                 node.give(shares[node.number])
                 node.end()
                 node.start()
-            wait(world, lambda: world.unreached() == [], 4 * PATIENCE)
+            took = until(lambda: world.unreached() == [], 4 * PATIENCE, lambda: told(world))
+            kind = "single members" if shares is plain else "regions"
+            print(f"to {kind}, {len(batch)} members: all reach each other after {took:.0f} s")
         if shares is plain:
             wait(world, lambda: all(len(world.installed(name)) == 8 for name in world.numbers), 2 * PATIENCE)
             assert not any(world.rules(name) or own_tables(world, name) for name in world.numbers)
