@@ -11,7 +11,7 @@ route to a neighbour would be more specific; the host routes of neighbours in su
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Optional
 
 from ..mesh.share import BLOCK, Share
@@ -100,37 +100,44 @@ def origin_lines(share: Share, slot: Slot) -> list[str]:
     return [f"import-table {slot.imported}", *own]
 
 
-def heard_lines(share: Share, peers: Iterable[Peer], action: str) -> list[str]:
-    """Which announcements are accepted: `may_announce`. action: for those that are"""
-    own, others = (networks(share, blocks) for blocks in (share.own_blocks, share.other_blocks))
+def heard_lines(share: Share, peers: Sequence[Peer], action: str) -> list[str]:
+    """Which announcements are accepted: `may_announce`. action: for those that are
+
+    babeld goes through them for each announcement, so what is alike for all interfaces is said once.
+    """
     lines = []
     for peer in peers:
         for name in peer.interfaces:
             lines += [f"in if {name} ip {_exactly(one)} {action}" for one in peer.own]
-            if not peer.transit:
-                lines.append(f"in if {name} deny")
-            elif not peer.near:
-                lines += [f"in if {name} ip {one} deny" for one in own]
-    for one in others:
+            lines += [] if peer.transit else [f"in if {name} deny"]
+    for one in networks(share, share.other_blocks):
         lines += [f"in ip {_exactly(one)} {action}", f"in ip {one} deny"]
-    lines += [f"in ip {one} ge {_bits(one)} {action}" for one in share.prefixes]
-    return [*lines, "in deny"]
+    singles = [f"ip {one} ge {_bits(one)}" for one in share.prefixes]
+    lines += [f"in if {name} {one} {action}" for name in _near_relays(peers) for one in singles]
+    lines += [f"in ip {one} deny" for one in networks(share, share.own_blocks)]
+    return [*lines, *(f"in {one} {action}" for one in singles), "in deny"]
 
 
-def said_lines(share: Share, peers: Iterable[Peer]) -> list[str]:
+def said_lines(share: Share, peers: Sequence[Peer]) -> list[str]:
     """What a relay does not announce: nobody would take it."""
-    own, others = (networks(share, blocks) for blocks in (share.own_blocks, share.other_blocks))
+    if not is_aggregated(share):
+        return []
     lines = []
+    for one in networks(share, share.other_blocks):
+        lines += [f"out ip {_exactly(one)} allow", f"out ip {one} deny"]
     for peer in peers:
-        for name in peer.interfaces:
-            if peer.near:
-                lines += [f"out if {name} ip {_exactly(one)} deny" for one in own]
-            elif own:
-                lines += [f"out if {name} ip {_exactly(one)} allow" for one in (*share.addresses, *own)]
-                lines += [f"out if {name} ip {one} deny" for one in own]
-    for one in others:
+        for name in peer.interfaces if peer.near else ():
+            lines += [f"out if {name} ip {one} ge {_bits(one)} allow" for one in share.prefixes]
+            lines.append(f"out if {name} deny")
+    lines += [f"out ip {_exactly(one)} allow" for one in share.addresses]
+    for one in networks(share, share.own_blocks):
         lines += [f"out ip {_exactly(one)} allow", f"out ip {one} deny"]
     return lines
+
+
+def _near_relays(peers: Iterable[Peer]) -> list[str]:
+    """Their interfaces."""
+    return [name for peer in peers if peer.transit and peer.near for name in peer.interfaces]
 
 
 def install_lines(

@@ -62,16 +62,18 @@ in if wan-66b ip fd5e:7a11:9c3d::42/128 eq 128 metric 4000
 in if wan-66b deny
 in if wan-129 ip 10.99.0.129/32 eq 32 metric 4000
 in if wan-129 ip fd5e:7a11:9c3d::81/128 eq 128 metric 4000
-in if wan-129 ip 10.99.0.64/26 deny
-in if wan-129 ip fd5e:7a11:9c3d::40/122 deny
 in if wan-129b ip 10.99.0.129/32 eq 32 metric 4000
 in if wan-129b ip fd5e:7a11:9c3d::81/128 eq 128 metric 4000
-in if wan-129b ip 10.99.0.64/26 deny
-in if wan-129b ip fd5e:7a11:9c3d::40/122 deny
 in ip 10.99.0.128/26 eq 26 metric 4000
 in ip 10.99.0.128/26 deny
 in ip fd5e:7a11:9c3d::80/122 eq 122 metric 4000
 in ip fd5e:7a11:9c3d::80/122 deny
+in if wan-65 ip 10.99.0.0/16 ge 32 metric 4000
+in if wan-65 ip fd5e:7a11:9c3d::/48 ge 128 metric 4000
+in if wan-65b ip 10.99.0.0/16 ge 32 metric 4000
+in if wan-65b ip fd5e:7a11:9c3d::/48 ge 128 metric 4000
+in ip 10.99.0.64/26 deny
+in ip fd5e:7a11:9c3d::40/122 deny
 in ip 10.99.0.0/16 ge 32 metric 4000
 in ip fd5e:7a11:9c3d::/48 ge 128 metric 4000
 in deny
@@ -95,26 +97,22 @@ redistribute deny
 """
 
 SAID = """\
-out if wan-65 ip 10.99.0.64/26 eq 26 deny
-out if wan-65 ip fd5e:7a11:9c3d::40/122 eq 122 deny
-out if wan-65b ip 10.99.0.64/26 eq 26 deny
-out if wan-65b ip fd5e:7a11:9c3d::40/122 eq 122 deny
-out if wan-129 ip 10.99.0.64/32 eq 32 allow
-out if wan-129 ip fd5e:7a11:9c3d::40/128 eq 128 allow
-out if wan-129 ip 10.99.0.64/26 eq 26 allow
-out if wan-129 ip fd5e:7a11:9c3d::40/122 eq 122 allow
-out if wan-129 ip 10.99.0.64/26 deny
-out if wan-129 ip fd5e:7a11:9c3d::40/122 deny
-out if wan-129b ip 10.99.0.64/32 eq 32 allow
-out if wan-129b ip fd5e:7a11:9c3d::40/128 eq 128 allow
-out if wan-129b ip 10.99.0.64/26 eq 26 allow
-out if wan-129b ip fd5e:7a11:9c3d::40/122 eq 122 allow
-out if wan-129b ip 10.99.0.64/26 deny
-out if wan-129b ip fd5e:7a11:9c3d::40/122 deny
 out ip 10.99.0.128/26 eq 26 allow
 out ip 10.99.0.128/26 deny
 out ip fd5e:7a11:9c3d::80/122 eq 122 allow
 out ip fd5e:7a11:9c3d::80/122 deny
+out if wan-65 ip 10.99.0.0/16 ge 32 allow
+out if wan-65 ip fd5e:7a11:9c3d::/48 ge 128 allow
+out if wan-65 deny
+out if wan-65b ip 10.99.0.0/16 ge 32 allow
+out if wan-65b ip fd5e:7a11:9c3d::/48 ge 128 allow
+out if wan-65b deny
+out ip 10.99.0.64/32 eq 32 allow
+out ip fd5e:7a11:9c3d::40/128 eq 128 allow
+out ip 10.99.0.64/26 eq 26 allow
+out ip 10.99.0.64/26 deny
+out ip fd5e:7a11:9c3d::40/122 eq 122 allow
+out ip fd5e:7a11:9c3d::40/122 deny
 """
 
 SMALL = {"own_blocks": (1,), "other_blocks": (2,)}
