@@ -112,9 +112,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.core.commands import execute_allowed
 from ..module_utils.core.errors import NodeError
 from ..module_utils.core.store import RUN_DIR, STATE_DIR
-from ..module_utils.mesh.commands import execute
 from ..module_utils.mesh.hints import with_root
 from ..module_utils.mesh.info_read import read_meshes
 
@@ -131,7 +131,7 @@ def main() -> None:
     params = module.params
     try:
         meshes, problems = read_meshes(
-            Path(params["root"]), params["state_dir"], params["run_dir"], execute, params["mesh"]
+            Path(params["root"]), params["state_dir"], params["run_dir"], execute_allowed, params["mesh"]
         )
     except (NodeError, OSError) as error:
         module.fail_json(msg=with_root(error), failure_kind="unavailable")

@@ -198,10 +198,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.core.commands import execute_allowed
 from ..module_utils.core.errors import BindError, NodeError
 from ..module_utils.core.signals import signals_as_errors
 from ..module_utils.core.store import RUN_DIR, STATE_DIR, Store
-from ..module_utils.mesh.commands import execute
 from ..module_utils.mesh.hints import with_root
 from ..module_utils.mesh.keys_work import KeyOptions, KeyWork
 
@@ -256,7 +256,7 @@ def _options(params: dict[str, Any], check: bool, store: Store) -> KeyOptions:
         check=check,
         frozen=params["freeze"] or store.frozen(),
         root=Path(params["root"]),
-        runner=execute,
+        runner=execute_allowed,
         run=params["run"],
     )
 

@@ -80,10 +80,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.core.commands import execute as run
+from ..module_utils.core.commands import execute, execute_allowed
 from ..module_utils.core.errors import NodeError
 from ..module_utils.core.store import RUN_DIR, STATE_DIR
-from ..module_utils.mesh.commands import execute
 from ..module_utils.mesh.info_read import read_meshes
 from ..module_utils.routing.info import read_routing
 
@@ -115,8 +114,8 @@ def main() -> None:
             msg=f"listen: {params['listen']} is refused; allowed: 0 to 300 s", failure_kind="refused"
         )
     try:
-        meshes, problems = read_meshes(root, params["state_dir"], params["run_dir"], execute, mesh)
-        routing, more = read_routing(root, run, mesh, params["listen"])
+        meshes, problems = read_meshes(root, params["state_dir"], params["run_dir"], execute_allowed, mesh)
+        routing, more = read_routing(root, execute, mesh, params["listen"])
     except (NodeError, OSError) as error:
         module.fail_json(msg=str(error), failure_kind="unavailable")
     for info in routing.values():

@@ -44,13 +44,12 @@ KEY = "A" * 43 + "="
 LOOK = """
 import json, sys, time
 from pathlib import Path
-from ansible_collections.swarm.node.plugins.module_utils.core.commands import execute as run
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import execute
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import execute, execute_allowed
 from ansible_collections.swarm.node.plugins.module_utils.mesh.info_read import read_meshes
 from ansible_collections.swarm.node.plugins.module_utils.routing.info import read_routing
 root = Path(sys.argv[1])
-meshes, problems = read_meshes(root, str(root / "state"), str(root / "run"), execute)
-routing, more = read_routing(root, run, None, 0)
+meshes, problems = read_meshes(root, str(root / "state"), str(root / "run"), execute_allowed)
+routing, more = read_routing(root, execute, None, 0)
 print(json.dumps({"meshes": meshes, "routing": routing, "now": time.time(), "problems": problems + more}))
 """
 LINKS: dict[tuple[int, int], float] = {(1, 2): 10, (1, 3): 10, (2, 3): 80, (1, 4): 12, (2, 4): 30, (3, 4): 90}

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, execute_allowed
 from ..core.errors import BindError, NodeError, Problem
 from .armed import left
-from .commands import Runner, execute
 from .guard import Guard, TooLate
 from .ping import Ping, ping
 from .probe import Probe
@@ -67,7 +67,7 @@ def probe(
     meshes: Sequence[str],
     expect: Mapping[str, Sequence[str]],
     timeout: float,
-    runner: Runner = execute,
+    runner: Runner = execute_allowed,
     pinger: Ping = ping,
 ) -> dict[str, list[dict[str, Any]]]:
     """tunnels: what came of each; distant: of members that are no neighbours. Raises ProbeFailed, BindError,

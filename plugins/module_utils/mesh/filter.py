@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, execute_allowed
 from ..core.contract import Port
 from ..core.errors import BindError, NodeError
 from ..core.managed_files import FILE, digest, file_change
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import STATE_DIR, Record
-from .commands import Runner, execute
 from .filter_checks import in_use, overlaps
 from .filter_port import FILTER, FilterPort, Live
 from .filter_rules import as_lines, digest_of, removal_text, rules_of, table_text
@@ -55,7 +55,7 @@ class FilterPart:
         shares: Mapping[str, Share],
         root: Path = Path("/"),
         state_dir: str = STATE_DIR,
-        runner: Runner = execute,
+        runner: Runner = execute_allowed,
         required: Collection[str] = (),
         undoing: bool = False,
     ) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, must
 from ..core.errors import NodeError
 from ..core.model import Change
-from .commands import Runner, must
 from .filter_rules import FAMILY, Rules, digest_of, removal_text, rules_in
 from .paths import table
 from .wall_port import WallPort

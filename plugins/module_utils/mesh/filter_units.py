@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, must
 from ..core.managed_files import digest, file_change
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import Record
-from .commands import Runner, must
 
 UNIT = "mesh.unit"
 SYSTEMD = "/etc/systemd/system"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, execute_allowed
 from ..core.contract import Port
 from ..core.errors import BindError, NodeError, Problem
 from ..core.managed_files import FILE, digest, file_change
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import STATE_DIR, Record
-from .commands import Runner, execute
 from .filter_units import UNIT, UnitState, plan_units, unit_path
 from .firewall_detect import Choice, choose
 from .firewall_lost import wish_text, with_lost
@@ -58,7 +58,7 @@ class FirewallPart:
         shares: Mapping[str, Share],
         root: Path = Path("/"),
         state_dir: str = STATE_DIR,
-        runner: Runner = execute,
+        runner: Runner = execute_allowed,
         required: Collection[str] = (),
         origin: str = "",
         python: str = "",
@@ -224,7 +224,7 @@ WantedBy=multi-user.target nftables.service
 """
 
 
-def reinsert(root: Path, runner: Runner = execute) -> list[str]:
+def reinsert(root: Path, runner: Runner = execute_allowed) -> list[str]:
     """What the unit does: puts the stored shares' rules into the stored chain or set again.
 
     Returns what it put in. Raises BindError, NodeError where the chain or set is not there, OSError.

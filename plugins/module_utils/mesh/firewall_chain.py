@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from ..core.commands import Runner, must
 from ..core.errors import NodeError
-from .commands import Runner, must
 from .firewall_match import plain_element
 from .firewall_ranges import Opening, Step, comment_of, step_marked
 

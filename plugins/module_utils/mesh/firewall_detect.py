@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.commands import Runner
 from ..core.files import read_text
-from .commands import Runner
 from .firewall_match import Packet
 from .firewall_ranges import Opening
 from .firewall_ruleset import Blocker, blockers, parse_ruleset

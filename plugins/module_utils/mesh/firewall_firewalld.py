@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from .commands import Runner, must
+from ..core.commands import Runner, must
 from .firewall_ranges import (
     Opening,
     Range,

@@ -13,10 +13,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from ..core.commands import Runner
 from ..core.managed_files import FILE
 from ..core.model import Claim
 from ..core.store import Record
-from .commands import Runner
 from .filter_units import UNIT, UnitState
 from .firewall_managers import manager_of
 from .firewall_port import FIREWALL

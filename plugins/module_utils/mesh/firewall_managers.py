@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Protocol
 
-from .commands import Runner
+from ..core.commands import Runner
 from .firewall_chain import NftChain
 from .firewall_firewalld import Firewalld
 from .firewall_ranges import Opening, Step

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.commands import Runner
 from ..core.model import Change
-from .commands import Runner
 from .firewall_managers import manager_of
 from .wall_port import WallPort
 

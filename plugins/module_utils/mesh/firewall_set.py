@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from .commands import Runner, must
+from ..core.commands import Runner, must
 from .firewall_chain import parsed
 from .firewall_match import plain_element
 from .firewall_ranges import Opening, Range, Ranges, Step, edit, live_items, parse_items, step_ranges, summed

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
+from ..core.commands import Runner, must
 from ..core.errors import NodeError
-from .commands import Runner, must
 from .firewall_ranges import Opening, Step, comment_of, step_marked
 
 _ADDED = re.compile(r"ufw ((?:route )?[a-z]+) (.*?)(?: comment '([^']*)')?")

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..core import files
+from ..core.commands import Runner, execute_allowed
 from ..core.errors import BindError, NodeError
 from ..core.model import Change
 from ..core.store import Store
 from .armed import Armed, Clock, Reverted, jittered, parse_armed, parse_reverted, read_clock
-from .commands import Runner, execute
 from .firewall import WISH
 from .guard_unit import GuardUnit
 from .paths import STATE
@@ -54,7 +54,7 @@ class Guard:
         root: Path,
         state_dir: str,
         run_dir: str,
-        runner: Runner = execute,
+        runner: Runner = execute_allowed,
         look: Optional[Callable[[], Sequence[str]]] = None,
         clock: Optional[Callable[[], Clock]] = None,
         program: Program = no_program,

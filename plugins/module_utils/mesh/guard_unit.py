@@ -9,10 +9,10 @@ import contextlib
 from pathlib import Path
 
 from ..core import files
+from ..core.commands import Runner, must
 from ..core.errors import NodeError
 from ..core.interpreter import interpreter
 from ..core.marking import marked
-from .commands import Runner, must
 from .paths import GUARD, PROGRAM
 from .units import SYSTEMD, Program, guard_service, link_path, no_program, unit_path
 

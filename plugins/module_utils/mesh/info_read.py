@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..core import files
+from ..core.commands import Runner, must
 from ..core.errors import BindError, NodeError
 from . import info, parse, paths, wg
-from .commands import Runner, must
 from .guard import Guard
 from .keys import KeyStore
 from .share import Share, parse_share

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
+from ..core.commands import Runner
 from ..core.errors import NodeError
-from .commands import Runner
 from .parse import ADDRESSES, ROUTES, parse_links, parse_routes
 from .state import Link, Route
 from .wg import DUMP, Device, parse_dump

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Optional
 
 from ..core import files
+from ..core.commands import Runner, execute_allowed
 from ..core.errors import BindError, Problem
 from . import keys_file
-from .commands import Runner, execute
 from .paths import key_path
 from .share import MESH_NAME
 
@@ -24,7 +24,7 @@ LAST_GENERATION = 999_999_999
 class KeyStore:
     """Private keys below `root` ("/" but in tests). Whoever writes holds the node's lock."""
 
-    def __init__(self, root: Path | str = "/", runner: Runner = execute) -> None:
+    def __init__(self, root: Path | str = "/", runner: Runner = execute_allowed) -> None:
         self.root = Path(root)
         self.runner = runner
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Optional
 
 from ..core import files
+from ..core.commands import Runner
 from ..core.errors import NodeError
-from .commands import Runner
 from .share import KEY
 
 DIRECTORY_MODE = 0o700

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, execute_allowed
 from ..core.errors import BindError, NodeError, Problem
 from ..core.store import Store, now
 from . import keys, keys_request, psk
-from .commands import Runner, execute
 from .keys import KeyStore, as_time
 from .psk import PskStore
 from .underlay import has_ipv6, read_udp_ports, read_underlay, which_wireguard
@@ -38,7 +38,7 @@ class KeyOptions:
     check: bool = False
     frozen: str = ""
     root: Path = Path("/")
-    runner: Runner = execute
+    runner: Runner = execute_allowed
     run: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, execute_allowed
 from ..core.composite import Composite, Part
 from ..core.errors import BindError
 from ..core.model import Change, Plan
 from ..core.store import RUN_DIR, STATE_DIR, Record
 from . import info
-from .commands import Runner, execute
 from .filter import FilterPart
 from .firewall import FirewallPart
 from .guard import Guard
@@ -59,7 +59,7 @@ class MeshOptions:
     state_dir: str = STATE_DIR
     run_dir: str = RUN_DIR
     now: Optional[float] = None
-    runner: Runner = execute
+    runner: Runner = execute_allowed
     owner: str = NAME
     tools_pending: bool = False
     required: tuple[str, ...] = ()

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner
 from ..core.contract import Port
 from ..core.errors import LayerUnavailable
 from ..core.managed_files import FILE
 from ..core.model import Plan
 from ..core.store import Record
 from .armed import Armed
-from .commands import Runner
 from .forwarding import DROPIN
 from .guard import KEY as GUARD_KEY
 from .guard import Guard

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core import files
+from ..core.commands import Runner, must
 from ..core.errors import NodeError
 from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
 from . import keys_file
-from .commands import Runner, must
 from .kernel import Kernel
 from .keys import KeyStore
 from .paths import HOME, mesh_dir

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner
 from ..core.errors import NodeError
-from .commands import Runner
 from .distant import address_of, sample, still_there
 from .ping import Ping, Target, ping
 from .probe_checks import PENDING, Check, Seen, check_expected, checks_of, is_fresh, required, verdict

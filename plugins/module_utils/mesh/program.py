@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.bundle import PACKAGE, bundle
+from ..core.commands import execute_allowed
 from ..core.errors import Interrupted, LockTimeout, NodeError
 from ..core.notify import NOTICE, WARNING, put, say, tell_status
 from ..core.signals import signals_as_errors
-from .commands import execute
 from .firewall import reinsert
 from .guard import Guard
 from .options import parse
@@ -73,17 +73,17 @@ def _guard(options: Namespace) -> int:
 
 def _refresh(options: Namespace) -> int:
     shares = list(stored_shares(Path(options.root)).values())
-    found = find_moved(shares, execute)
+    found = find_moved(shares, execute_allowed)
     if not found:
         return 0
     with _guard_of(options).store().lock(REFRESH_LOCK_WAIT):
-        for item in set_live(found, execute):
+        for item in set_live(found, execute_allowed):
             say(f"{item.interface}: {item.name} is {item.endpoint} now", NOTICE)
     return 0
 
 
 def _firewall(options: Namespace) -> int:
-    reinsert(Path(options.root), execute)
+    reinsert(Path(options.root), execute_allowed)
     return 0
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from ..core.commands import Runner, must
 from ..core.contract import Port
 from ..core.managed_files import FILE, FilePort, digest, file_change
 from ..core.marking import is_untouched
 from ..core.model import Change, Claim, Plan, Unapplied
 from ..core.store import Record
-from .commands import Runner, must
 from .paths import PROGRAM
 from .refresh import has_name
 from .share import Share

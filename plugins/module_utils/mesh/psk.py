@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Optional
 
 from ..core import files
+from ..core.commands import Runner, execute_allowed
 from ..core.errors import BindError, NodeError, Problem
 from . import keys_file, psk_seal
-from .commands import Runner, execute
 from .keys import KeyStore
 from .keys import mistakes as mistakes_in_key
 from .paths import psk_path
@@ -24,7 +24,7 @@ NAME = PSK_NAME
 class PskStore:
     """Preshared keys below `root` ("/" but in tests). Whoever writes holds the node's lock."""
 
-    def __init__(self, root: Path | str = "/", runner: Runner = execute) -> None:
+    def __init__(self, root: Path | str = "/", runner: Runner = execute_allowed) -> None:
         self.root = Path(root)
         self.runner = runner
         self.keys = KeyStore(root, runner)

@@ -21,8 +21,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from ..core.commands import Runner
 from ..core.errors import NodeError
-from .commands import Runner
 
 LABEL = b"swarm.node mesh preshared key 1"
 SIZE = 32

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Optional
 
 from ..core import files
+from ..core.commands import SEARCH, Runner
 from ..core.errors import NodeError
-from .commands import SEARCH, Runner
 from .forwarding import ALL, DROPIN
 from .kernel import Kernel
 from .keys import KeyStore

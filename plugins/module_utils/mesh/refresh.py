@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Optional
 
-from .commands import Runner, must
+from ..core.commands import Runner, must
 from .share import Share, Tunnel
 from .wg import DUMP, Device, parse_dump
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from ..core import files
+from ..core.commands import Runner, must
 from ..core.errors import NodeError
-from .commands import Runner, must
 from .paths import PROTOCOL
 from .share import INTERFACE
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.commands import Runner, must
 from ..core.errors import NodeError
-from .commands import Runner, must
 from .kernel import Kernel
 from .paths import quick_unit
 from .tunnel import unit_link

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.commands import Runner
 from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
-from .commands import Runner
 from .filter_units import UNIT, UnitPort, unit_path
 
 

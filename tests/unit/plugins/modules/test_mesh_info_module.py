@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, Tunnel
 
 sys.path.append(str(Path(__file__).parents[3]))
@@ -38,7 +38,7 @@ def refuse(argv: Sequence[str], data: str = "", timeout: float = 60.0) -> Done:
 
 def run(base: Path, runner: Any, check: bool = False, **options: Any) -> dict[str, Any]:
     def before() -> None:
-        vars(importlib.import_module(MODULE))["execute"] = runner
+        vars(importlib.import_module(MODULE))["execute_allowed"] = runner
 
     places = {name: str(base / name) for name in ("root", "state_dir", "run_dir")}
     return run_forked("mesh_info", {**places, "_ansible_check_mode": check, **options}, before)

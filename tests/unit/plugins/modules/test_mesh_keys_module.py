@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.keys import KeyStore
 from ansible_collections.swarm.node.plugins.module_utils.mesh.keys_request import parse
 from ansible_collections.swarm.node.plugins.module_utils.mesh.psk import PskStore
@@ -60,7 +60,7 @@ class Node:
 
     def run(self, check: bool = False, **options: Any) -> dict[str, Any]:
         def before() -> None:
-            vars(importlib.import_module(MODULE))["execute"] = self.runner
+            vars(importlib.import_module(MODULE))["execute_allowed"] = self.runner
 
         parameters = {
             "mesh": "wan",

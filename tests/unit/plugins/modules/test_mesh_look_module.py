@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, Tunnel
 from ansible_collections.swarm.node.plugins.modules.mesh_look import shortened
 
@@ -37,7 +37,7 @@ def refuse(argv: Sequence[str], data: str = "", timeout: float = 60.0) -> Done:
 
 def run(base: Path, runner: Any, **options: Any) -> dict[str, Any]:
     def before() -> None:
-        vars(importlib.import_module(MODULE)).update(execute=runner, run=runner)
+        vars(importlib.import_module(MODULE)).update(execute=runner, execute_allowed=runner)
 
     places = {name: str(base / name) for name in ("root", "state_dir", "run_dir")}
     return run_forked("mesh_look", {**places, "listen": 0, **options}, before)

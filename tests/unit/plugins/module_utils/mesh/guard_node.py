@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done, Runner, execute_allowed
 from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
@@ -28,7 +29,6 @@ from ansible_collections.swarm.node.plugins.module_utils.core.model import Chang
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
 from ansible_collections.swarm.node.plugins.module_utils.mesh import undoing, watch
 from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Clock
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done, Runner, execute
 from ansible_collections.swarm.node.plugins.module_utils.mesh.guard import KEY, Guard
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, HOME, share_path
 from ansible_collections.swarm.node.plugins.module_utils.mesh.program import program_text
@@ -54,7 +54,7 @@ class Options:
     run_dir: str = ""
     firewall: str = "none"
     now: Optional[float] = None
-    runner: Runner = execute
+    runner: Runner = execute_allowed
     undoing: bool = False
     program: Any = None
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 
 PRIVATE = {"1": "A" * 42 + "A=", "2": "B" * 42 + "A="}
 GOOD = Done(0, "", "")

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done, execute_allowed
 from ansible_collections.swarm.node.plugins.module_utils.core.composite import Composite
 from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import NodeError
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Store
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done, execute
 from ansible_collections.swarm.node.plugins.module_utils.mesh.filter import FilterPart
 from ansible_collections.swarm.node.plugins.module_utils.mesh.firewall import FirewallPart
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, Tunnel
@@ -65,7 +65,7 @@ class Namespace:
     def run(self, argv: Sequence[str], data: str = "", timeout: float = 60.0) -> Done:
         assert self._is_own(), "this namespace is the host's: nothing is run"
         entry = ["nsenter", f"--net=/proc/{self.process.pid}/ns/net", "--"]
-        return execute([*entry, *argv], data, timeout)
+        return execute_allowed([*entry, *argv], data, timeout)
 
     def must(self, *argv: str, data: str = "") -> str:
         done = self.run(argv, data)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # The program runs outside the collection.
-    from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
+    from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 
 PRIME = 2**255 - 19
 BASE = 9
@@ -79,7 +79,7 @@ class RecordingRunner:
                 (programs / name).unlink(missing_ok=True)
 
     def __call__(self, argv: Sequence[str], data: str = "", timeout: float = 60.0) -> Done:
-        from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
+        from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 
         self.argv.append(list(argv))
         environment = {"LC_ALL": "C.UTF-8", "PATH": self.path}

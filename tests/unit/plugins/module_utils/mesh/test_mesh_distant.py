@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError
 from ansible_collections.swarm.node.plugins.module_utils.mesh import probe as probing
 from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.confirming import ProbeFailed, probe
 from ansible_collections.swarm.node.plugins.module_utils.mesh.distant import (
     check_witnesses,

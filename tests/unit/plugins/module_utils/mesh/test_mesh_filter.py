@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.filter import unit_text
 from ansible_collections.swarm.node.plugins.module_utils.mesh.filter_rules import rules_of
 from mesh_firewall_world import GATEWAY, SHARE, Machine, Namespace, keys, needs_nft, run, tree

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core import files
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.marking import is_untouched
 from ansible_collections.swarm.node.plugins.module_utils.mesh import watch
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, PROGRAM
 from ansible_collections.swarm.node.plugins.module_utils.mesh.undoing import revert as undo_now
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import link_path, unit_path

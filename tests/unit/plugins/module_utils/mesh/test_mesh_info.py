@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import NodeError
 from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.info import count_states, describe
 from ansible_collections.swarm.node.plugins.module_utils.mesh.info_read import read_meshes
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, Tunnel

@@ -14,11 +14,11 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core import files
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Store
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.layer import MeshLayer, MeshOptions
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share
 from mesh_cases import key, share, tunnel

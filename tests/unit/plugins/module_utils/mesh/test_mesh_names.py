@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
 from ansible_collections.swarm.node.plugins.module_utils.mesh import refresh
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share
 from mesh_cases import device, node, planned, share, steps, tunnel
 from mesh_fake_node import FakeNode

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError, NodeError
 from ansible_collections.swarm.node.plugins.module_utils.mesh import probe as probing
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.ping import Target
 from ansible_collections.swarm.node.plugins.module_utils.mesh.probe import Probe
 from ansible_collections.swarm.node.plugins.module_utils.mesh.probe_checks import checks_of, is_fresh

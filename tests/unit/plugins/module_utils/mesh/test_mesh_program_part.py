@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.core.composite import Composite
 from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Change, Claim, Plan
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import PROGRAM
 from ansible_collections.swarm.node.plugins.module_utils.mesh.program import program_text
 from ansible_collections.swarm.node.plugins.module_utils.mesh.program_part import ProgramPart

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.mesh.commands import Done
+from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done
 from ansible_collections.swarm.node.plugins.module_utils.mesh.refresh import (
     Moved,
     find_moved,
