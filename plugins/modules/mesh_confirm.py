@@ -173,12 +173,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.core.armed import TooLate
 from ..module_utils.core.errors import BindError, NodeError, TransactionFailed
 from ..module_utils.core.signals import signals_as_errors
 from ..module_utils.core.store import RUN_DIR, STATE_DIR
 from ..module_utils.mesh.confirming import (
     ProbeFailed,
-    TooLate,
     armed_info,
     check_options,
     make_guard,

@@ -3,15 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Deadlines on a node: two clocks, when something is due, and a spread over a fleet. Pure but for the clock.
 
-Within one boot only the kernel's own clock counts (CLOCK_BOOTTIME), which nobody sets.
+Within one boot only the kernel's own clock counts (CLOCK_BOOTTIME), which nobody sets. For what outlasts a
+boot the wall clock counts after it, and can be wrong: a board without a battery begins in 1970. So what is
+left is then never more than the whole length, counted from the first look after the boot.
 """
 
 from __future__ import annotations
 
 import hashlib
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from . import files
 
@@ -34,12 +38,23 @@ def read_clock(root: Path = Path("/")) -> Clock:
     return Clock(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot_id.strip())
 
 
-def left(begun: Clock, length: float, now: Clock) -> float:
-    """Seconds of `length` that are left since `begun`; 0 when it is over, and in any later boot."""
+def left(begun: Clock, length: float, now: Clock, seen: Optional[float] = None) -> float:
+    """Seconds of `length` that are left since `begun`; 0 when it is over.
+
+    seen: the boottime of the first look in this boot, for what outlasts a boot; None: a boot ends it
+    """
     since = now.boottime - begun.boottime
-    if now.boot_id != begun.boot_id or since < 0:
+    if now.boot_id == begun.boot_id and since >= 0:
+        return max(0.0, length - since)
+    if seen is None:
         return 0.0
-    return max(0.0, length - since)
+    bound = length - max(0.0, now.boottime - seen)
+    return max(0.0, min(begun.wall + length - now.wall, bound))
+
+
+def identity(root: Path = Path("/")) -> str:
+    """What a node is told from others by, for `jittered`: clones of one image share their machine id."""
+    return f"{files.read_text(root / 'etc/machine-id') or ''}{socket.gethostname()}"
 
 
 def jittered(seconds: float, identity: str, token: str) -> float:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ..core.commands import Runner, execute_allowed
+from ..core.deadline import left
 from ..core.errors import BindError, NodeError, Problem
-from .armed import left
-from .guard import Guard, TooLate
+from .guard import Guard
 from .ping import Ping, ping
 from .probe import Probe
 from .probe_checks import FAILED
@@ -21,7 +21,7 @@ from .share import Share
 from .stored import stored_shares
 from .undoing import revert as undo_now
 
-__all__ = ["ProbeFailed", "TooLate", "armed_info", "check_options", "make_guard", "probe", "revert"]
+__all__ = ["ProbeFailed", "armed_info", "check_options", "make_guard", "probe", "revert"]
 
 LONGEST = 300
 """Seconds a probe may take."""
@@ -57,7 +57,7 @@ def armed_info(guard: Guard) -> Optional[dict[str, Any]]:
     if armed is None:
         return None
     clock = guard.clock()
-    remaining = left(armed, clock, clock.boottime)
+    remaining = left(armed.begun, armed.length, clock, clock.boottime)
     return {"token": armed.token, "deadline": round(armed.deadline), "left_s": round(remaining)}
 
 

@@ -13,18 +13,19 @@ The guard itself makes armed.json: so either a guard runs and a change is armed,
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
 from ..core import files
+from ..core.armed import confirmable
 from ..core.commands import Runner, execute_allowed
+from ..core.deadline import Clock, identity, jittered, read_clock
 from ..core.errors import BindError, NodeError
 from ..core.model import Change
 from ..core.store import Store
-from .armed import Armed, Clock, Reverted, jittered, parse_armed, parse_reverted, read_clock
+from .armed import Armed, Reverted, parse_armed
 from .firewall import WISH
 from .guard_unit import GuardUnit
 from .paths import STATE
@@ -35,10 +36,6 @@ KEY = "mesh.guard"
 REVERTED = "reverted.json"
 LOCK_WAIT = 120.0
 """Seconds that confirm and revert wait for another run on this node: an undo under way, most likely."""
-
-
-class TooLate(NodeError):
-    """The node has undone what was to be confirmed."""
 
 
 class Guard:
@@ -83,7 +80,7 @@ class Guard:
 
     def reverted(self) -> Optional[Reverted]:
         text = files.read_text(self._place(REVERTED))
-        return None if text is None else parse_reverted(text)
+        return None if text is None else Reverted.parse(text)
 
     def notes(self) -> list[str]:
         """What a run has to say of earlier ones."""
@@ -174,9 +171,9 @@ class Guard:
     def confirm(self, token: str, check: bool = False) -> bool:
         """Whether something was armed. Raises BindError for another run's token, TooLate once undone."""
         if check:
-            return self._confirmable(token)
+            return confirmable(token, self.armed(), self.reverted())
         with self.store().lock(LOCK_WAIT):
-            found = self._confirmable(token)
+            found = confirmable(token, self.armed(), self.reverted())
             if found:
                 self._remove(self._place(ARMED))
                 self._remove(self._place(REVERTED))
@@ -254,7 +251,7 @@ class Guard:
             armed_at=clock.wall,
             boot_id=clock.boot_id,
             boottime=clock.boottime,
-            length=jittered(data["seconds"], self._identity(), data["token"]),
+            length=jittered(data["seconds"], identity(self.root), data["token"]),
             snapshot=data["snapshot"],
             settings={**data["settings"], **self._stored_wish()},
         )
@@ -267,22 +264,7 @@ class Guard:
         except (ValueError, KeyError, TypeError) as error:
             raise NodeError(f"{WISH} cannot be read ({type(error).__name__}: {error})") from error
 
-    def _identity(self) -> str:
-        """Clones of one image share their machine id."""
-        return f"{files.read_text(self.root / 'etc/machine-id') or ''}{socket.gethostname()}"
-
     def _what_works(self) -> Sequence[str]:
         if self._look is not None:
             return self._look()
         return quick_look(self.root, self.runner, witnesses=self._witnesses)
-
-    def _confirmable(self, token: str) -> bool:
-        armed = self.armed()
-        if armed is not None:
-            if armed.token != token:
-                raise BindError([armed.refusal(token)])
-            return True
-        reverted = self.reverted()
-        if reverted is not None and reverted.token == token:
-            raise TooLate(f"it is too late to confirm: {reverted.sentence}")
-        return False

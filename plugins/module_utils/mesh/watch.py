@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core import files
+from ..core.deadline import left
 from ..core.errors import Interrupted, LockTimeout
 from ..core.notify import NOTICE, WARNING, say, tell_ready, tell_status
-from .armed import Armed, left
+from .armed import Armed
 from .guard import Guard
 from .undoing import undo
 
@@ -112,7 +113,7 @@ class Watch:
             self.sleep(min(remaining, self.slice))
 
     def _left(self, armed: Armed) -> float:
-        return left(armed, self.guard.clock(), self.seen)
+        return left(armed.begun, armed.length, self.guard.clock(), self.seen)
 
     def _attempt(self) -> None:
         armed = self.guard.armed()

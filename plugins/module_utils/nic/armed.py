@@ -13,42 +13,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Optional
+from typing import Any
 
+from ..core import armed
+from ..core.armed import SCHEMA
 from ..core.deadline import Clock, moment
 from ..core.errors import NodeError, Problem
 from ..core.model import Change, Claim
 
-SCHEMA = 1
 KEPT = ("key", "before", "after", "target", "target_name", "verify", "undo", "when", "data")
 """Fields of a change that the undo needs."""
 
 
 @dataclass(frozen=True)
-class Armed:
-    """One change. length: s until it is taken back, jitter included
+class Armed(armed.Armed):
+    """One change of network devices.
 
     changes: as `kept` gives them, in the order of application
     claims: what the owner held before, claim name → {first_seen, applied}
     """
 
-    token: str
     owner: str
-    armed_at: float
-    boot_id: str
-    boottime: float
-    length: float
     changes: tuple[Mapping[str, Any], ...] = ()
     claims: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def begun(self) -> Clock:
-        return Clock(self.armed_at, self.boottime, self.boot_id)
-
-    @property
-    def deadline(self) -> float:
-        """Unix time."""
-        return self.armed_at + self.length
 
     @property
     def sentence(self) -> str:
@@ -105,17 +92,8 @@ def parse_armed(text: str, origin: str) -> Armed:
 
 
 @dataclass(frozen=True)
-class Reverted:
-    """A change that was taken back. when: Unix time; undone: labels; left_out: what stayed, and why."""
-
-    token: str
-    when: float
-    why: str
-    undone: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-
-    def to_text(self) -> str:
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n"
+class Reverted(armed.Reverted):
+    """A change that was taken back. left_out: what stayed, and why"""
 
     @property
     def sentence(self) -> str:
@@ -130,18 +108,3 @@ class Reverted:
         """As an entry of a result's `attention`."""
         entry = {"target": "", "target_name": "", "what": "nic_reverted", "severity": "warning"}
         return {**entry, "detail": self.sentence}
-
-
-def parse_reverted(text: str) -> Optional[Reverted]:
-    """None for what makes no sense: it is a note, and nothing depends on it."""
-    try:
-        body = json.loads(text)
-        return Reverted(
-            str(body["token"]),
-            float(body["when"]),
-            str(body["why"]),
-            tuple(str(item) for item in body["undone"]),
-            tuple(str(item) for item in body["left_out"]),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.armed import TooLate
 from ..core.contract import Outcome
 from ..core.errors import BindError, NodeError, Problem
 from ..core.model import Plan
 from ..core.signals import signals_as_errors
-from .guard import TooLate
 from .layer import NAME, NicLayer, NicOptions
 from .program import program_text
 from .undoing import revert

@@ -11,20 +11,20 @@ takes it away as well.
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 from ..core import files
+from ..core.armed import TooLate, confirmable
 from ..core.commands import Runner, execute
-from ..core.deadline import Clock, jittered, left, read_clock
-from ..core.errors import BindError, NodeError
+from ..core.deadline import Clock, identity, jittered, left, read_clock
+from ..core.errors import NodeError
 from ..core.interpreter import interpreter
 from ..core.model import Change, Plan
 from ..core.store import Record, Store
-from .armed import Armed, Reverted, kept, parse_armed, parse_reverted
+from .armed import Armed, Reverted, kept, parse_armed
 from .guard_process import GuardProcess
 from .units import places
 
@@ -36,10 +36,6 @@ LOCK_WAIT = 120.0
 """Seconds that confirm and revert wait for another run on this node: an undo under way, most likely."""
 
 PAUSE = 0.05
-
-
-class TooLate(NodeError):
-    """The node has taken back what was to be confirmed."""
 
 
 class Guard:
@@ -76,7 +72,7 @@ class Guard:
 
     def reverted(self) -> Optional[Reverted]:
         text = files.read_text(self._reverted)
-        return None if text is None else parse_reverted(text)
+        return None if text is None else Reverted.parse(text)
 
     def rebooted(self, armed: Armed) -> bool:
         """Whether a boot has taken the live values away since."""
@@ -216,18 +212,10 @@ class Guard:
 
     def _confirmable(self, token: str) -> bool:
         armed = self.armed()
-        if armed is not None:
-            if armed.token != token:
-                raise BindError([armed.refusal(token)])
-            if self.rebooted(armed):
-                raise TooLate(
-                    "it is too late to confirm: the node was started anew, which took the change back"
-                )
-            return True
-        reverted = self.reverted()
-        if reverted is not None and reverted.token == token:
-            raise TooLate(f"it is too late to confirm: {reverted.sentence}")
-        return False
+        found = confirmable(token, armed, self.reverted())
+        if armed is not None and self.rebooted(armed):
+            raise TooLate("it is too late to confirm: the node was started anew, which took the change back")
+        return found
 
     # -- for the guard itself
 
@@ -274,7 +262,6 @@ class Guard:
 
     def _new(self, data: Mapping[str, Any]) -> Armed:
         clock = self.clock()
-        identity = f"{files.read_text(self.root / 'etc/machine-id') or ''}{socket.gethostname()}"
         changes = [change for change in self.plan.changes if change.key not in OWN_KEYS]
         return Armed(
             token=data["token"],
@@ -282,7 +269,7 @@ class Guard:
             armed_at=clock.wall,
             boot_id=clock.boot_id,
             boottime=clock.boottime,
-            length=jittered(data["seconds"], identity, data["token"]),
+            length=jittered(data["seconds"], identity(self.root), data["token"]),
             changes=tuple(kept(changes)),
             claims=data["claims"],
         )

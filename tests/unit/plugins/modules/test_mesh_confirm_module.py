@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed, Reverted, read_clock
+from ansible_collections.swarm.node.plugins.module_utils.core.deadline import read_clock
+from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed, Reverted
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, Tunnel
 from module_runner import run_forked
 

@@ -17,6 +17,7 @@ from typing import Any, Optional
 
 from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done, Runner, execute_allowed
 from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
+from ansible_collections.swarm.node.plugins.module_utils.core.deadline import Clock
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
     BindError,
@@ -28,7 +29,6 @@ from ansible_collections.swarm.node.plugins.module_utils.core.managed_files impo
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Change, Plan
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
 from ansible_collections.swarm.node.plugins.module_utils.mesh import undoing, watch
-from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Clock
 from ansible_collections.swarm.node.plugins.module_utils.mesh.guard import KEY, Guard
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, HOME, share_path
 from ansible_collections.swarm.node.plugins.module_utils.mesh.program import program_text

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.armed import TooLate
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
     BindError,
     NodeError,
@@ -16,7 +17,6 @@ from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
 )
 from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed
 from ansible_collections.swarm.node.plugins.module_utils.mesh.firewall import WISH
-from ansible_collections.swarm.node.plugins.module_utils.mesh.guard import TooLate
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, PROGRAM
 from ansible_collections.swarm.node.plugins.module_utils.mesh.share import Share, parse_share
 from ansible_collections.swarm.node.plugins.module_utils.mesh.undoing import revert as undo_now

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.armed import TooLate
+from ansible_collections.swarm.node.plugins.module_utils.core.deadline import Clock, read_clock
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import (
     BindError,
     NodeError,
 )
 from ansible_collections.swarm.node.plugins.module_utils.mesh import watch
-from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Clock, read_clock
-from ansible_collections.swarm.node.plugins.module_utils.mesh.guard import TooLate
 from ansible_collections.swarm.node.plugins.module_utils.mesh.undoing import revert as undo_now
 from guard_node import Layer, Node, share, use_small_layer
 

@@ -12,11 +12,12 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.commands import Done, execute_allowed
+from ansible_collections.swarm.node.plugins.module_utils.core.deadline import read_clock
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError
 from ansible_collections.swarm.node.plugins.module_utils.core.marking import marked
 from ansible_collections.swarm.node.plugins.module_utils.core.runner import diff_of
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record
-from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed, read_clock
+from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed
 from ansible_collections.swarm.node.plugins.module_utils.mesh.layer import MeshLayer, MeshOptions
 from ansible_collections.swarm.node.plugins.module_utils.mesh.plan import is_live
 from ansible_collections.swarm.node.plugins.module_utils.mesh.render import conf, parse_conf

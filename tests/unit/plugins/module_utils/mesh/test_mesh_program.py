@@ -18,9 +18,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ansible_collections.swarm.node.plugins.module_utils.core.deadline import read_clock
 from ansible_collections.swarm.node.plugins.module_utils.core.marking import is_untouched
 from ansible_collections.swarm.node.plugins.module_utils.core.version import VERSION
-from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed, read_clock
+from ansible_collections.swarm.node.plugins.module_utils.mesh.armed import Armed
 from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD, PROGRAM
 from ansible_collections.swarm.node.plugins.module_utils.mesh.program import program_text
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import (
