@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import configparser
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Optional
 
+from ..core.tuned import Read, active_profile, main_setting, sections
 from .sysctl_conf import at_least, canonical, normalise, numbers
-
-PROFILE_DIRS = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")
-ALIVE = ("/run/tuned/tuned.pid", "/etc/systemd/system/multi-user.target.wants/tuned.service")
-"""tuned runs, or will at boot: either is enough."""
 
 THP_ENABLED = "/sys/kernel/mm/transparent_hugepage/enabled"
 THP_DEFRAG = "/sys/kernel/mm/transparent_hugepage/defrag"
@@ -44,46 +41,38 @@ def after_tuned(held: str, value: str) -> str:
     return held
 
 
-def read_tuned(read: Callable[[str], str | None]) -> Tuned:
+def read_tuned(read: Read) -> Tuned:
     """`read(path)` gives a file's text or None. No active profile, no settings."""
-    profile = (read("/etc/tuned/active_profile") or "").strip()
-    # The file stays when tuned is stopped and disabled; what counts is who acts now or at the next boot.
-    if not profile or all(read(path) is None for path in ALIVE):
+    profile = active_profile(read)
+    if not profile:
         return Tuned()
-    found = Tuned(profile=profile, reapply_sysctl=_reapplies(read("/etc/tuned/tuned-main.conf") or ""))
-    for name in profile.split():
-        _merge_profile(found, name, read, seen=set())
+    reapplies = main_setting(read, "reapply_sysctl")
+    found = Tuned(profile=profile, reapply_sysctl=reapplies is None or reapplies in ("1", "true", "yes"))
+    for section, options in sections(read, profile):
+        if section == "sysctl":
+            found.sysctl.update(_sysctl(options))
+        elif section == "vm":
+            found.sysfs.update(_huge_pages(options))
     return found
 
 
-def _reapplies(text: str) -> bool:
-    for line in text.splitlines():
-        name, _equals, value = line.partition("=")
-        if name.strip() == "reapply_sysctl":
-            return value.strip().lower() in ("1", "true", "yes")
-    return True
+def _sysctl(options: Mapping[str, Optional[str]]) -> dict[str, str]:
+    """tuned's `=>` ("at least") and `=<` ("at most") arrive here as values beginning with the sign."""
+    return {
+        canonical(key): normalise(value)
+        for key, value in options.items()
+        if key not in ("type", "enabled", "replace") and value is not None and "${" not in value
+    }
 
 
-def _merge_profile(found: Tuned, name: str, read: Callable[[str], str | None], seen: set[str]) -> None:
-    text = next((text for text in (read(f"{d}/{name}/tuned.conf") for d in PROFILE_DIRS) if text), None)
-    if text is None or name in seen:
-        return
-    seen.add(name)
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True, delimiters=("=",))
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        return
-    for parent in (parser.get("main", "include", fallback="") or "").replace(",", " ").split():
-        _merge_profile(found, parent, read, seen)
-    for key, value in parser.items("sysctl") if parser.has_section("sysctl") else []:
-        if key not in ("type", "enabled", "replace") and value is not None and "${" not in value:
-            # tuned's `=>` ("at least") and `=<` ("at most") arrive here as values beginning with the sign.
-            found.sysctl[canonical(key)] = normalise(value)
-    if parser.has_section("vm"):
-        for option in ("transparent_hugepages", "transparent_hugepage"):
-            if parser.get("vm", option, fallback=None):
-                found.sysfs[THP_ENABLED] = parser.get("vm", option)
-        if parser.get("vm", "transparent_hugepage.defrag", fallback=None):
-            found.sysfs[THP_DEFRAG] = parser.get("vm", "transparent_hugepage.defrag")
+def _huge_pages(options: Mapping[str, Optional[str]]) -> dict[str, str]:
+    found = {}
+    for option, path in (
+        ("transparent_hugepages", THP_ENABLED),
+        ("transparent_hugepage", THP_ENABLED),
+        ("transparent_hugepage.defrag", THP_DEFRAG),
+    ):
+        value = options.get(option)
+        if value:
+            found[path] = value
+    return found

@@ -5,18 +5,13 @@
 
 from __future__ import annotations
 
-import configparser
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..core.tuned import Read, active_profile, main_setting, sections
 from .settings import COALESCE, SHORT
 
-DIRECTORIES = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")
-ALIVE = ("/run/tuned/tuned.pid", "/etc/systemd/system/multi-user.target.wants/tuned.service")
-"""tuned runs, or will at boot: either is enough."""
-
-MAIN = "/etc/tuned/tuned-main.conf"
 YES = ("1", "true", "yes", "on")
 MAPS = ("features", "coalesce", "ring", "channels")
 """Options of tuned's [net] plugin that are lists of names and values."""
@@ -58,52 +53,25 @@ class Tuned:
         return found
 
 
-def read_tuned(read: Callable[[str], str | None]) -> Tuned:
+def read_tuned(read: Read) -> Tuned:
     """`read(path)` gives a file's text or None. Nothing where tuned does not run and will not at boot."""
-    profile = (read("/etc/tuned/active_profile") or "").strip()
-    if not profile or all(read(path) is None for path in ALIVE):
+    profile = active_profile(read)
+    if not profile:
         return Tuned()
-    sections: dict[str, dict[str, str]] = {}
-    for name in profile.split():
-        _merge(sections, name, read, set())
+    merged: dict[str, dict[str, str]] = {}
+    for section, values in sections(read, profile):
+        options = {key: value or "" for key, value in values.items()}
+        if options.get("replace", "").lower() in YES:
+            merged[section] = {}
+        merged.setdefault(section, {}).update(options)
     units = tuple(
         _unit(options)
-        for name, options in sections.items()
+        for name, options in merged.items()
         if options.get("type", name) == "net" and options.get("enabled", "1").lower() in YES
     )
-    return Tuned(profile, units, _is_dynamic(read(MAIN) or ""))
-
-
-def _is_dynamic(text: str) -> bool:
-    """tuned-main.conf's dynamic_tuning; where it does not say, tuned's own default is on."""
-    for line in text.splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.strip() == "dynamic_tuning":
-            return value.strip().lower() in YES
-    return True
-
-
-def _merge(
-    sections: dict[str, dict[str, str]], name: str, read: Callable[[str], str | None], seen: set[str]
-) -> None:
-    """A profile over those it includes."""
-    text = next((text for text in (read(f"{d}/{name}/tuned.conf") for d in DIRECTORIES) if text), None)
-    if text is None or name in seen:
-        return
-    seen.add(name)
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True, delimiters=("=",))
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
-    try:
-        parser.read_string(text)
-    except configparser.Error:
-        return
-    for parent in (parser.get("main", "include", fallback="") or "").replace(",", " ").split():
-        _merge(sections, parent, read, seen)
-    for section in parser.sections():
-        options = {key: value or "" for key, value in parser.items(section)}
-        if options.get("replace", "").lower() in YES:
-            sections[section] = {}
-        sections.setdefault(section, {}).update(options)
+    dynamic = main_setting(read, "dynamic_tuning")
+    # Where it is not said, tuned's own default is on.
+    return Tuned(profile, units, dynamic is None or dynamic in YES)
 
 
 def _unit(options: Mapping[str, str]) -> Unit:
