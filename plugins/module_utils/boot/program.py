@@ -16,13 +16,13 @@ from pathlib import Path
 from ..core import files
 from ..core.errors import NodeError
 from ..core.notify import WARNING, put, say, tell_status
+from ..core.recorded import BootStore
 from ..core.signals import signals_as_errors
 from .kinds import Places
 from .options import parse
 from .owners import parse_owner
 from .paths import OWNERS
 from .reapply import Done, Run, reapply
-from .record import BootStore
 from .status import (
     APPLIED,
     BUSY,

@@ -14,12 +14,13 @@ from ..core.contract import Request
 from ..core.engine import reconcile
 from ..core.errors import LayerUnavailable, LockTimeout, NodeError
 from ..core.model import Claim
+from ..core.recorded import BootStore, completed
 from ..core.store import Record
 from ..gpu.managers import find_manager
 from ..gpu.state import NodeState
 from .kinds import KINDS, Kind, Places, settings_layer
 from .owners import Owner
-from .record import BootStore, FromRecord, completed, split, uuids
+from .record import FromRecord, split, uuids
 from .status import APPLIED, BUSY, FAILED, FROZEN, MANAGED, NOTHING, PARTLY, UNAVAILABLE, UNCHANGED
 
 MAX_DISRUPTION = "node_jobs"

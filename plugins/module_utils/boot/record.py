@@ -5,60 +5,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from ..core.contract import Port
 from ..core.errors import NodeError
 from ..core.model import Claim, Plan
-from ..core.store import Record, Store
+from ..core.recorded import BootStore, completed
+from ..core.store import Record
 from .kinds import Kind, Places
 from .owners import Owner
 
-LOCK_WAIT = 60.0
-"""Seconds a run waits for another one on this node."""
-
 Claims = Mapping[str, Claim]
-
-
-class BootStore(Store):
-    """The node's records, with a journal of our own.
-
-    The journal of a playbook's run that was cut off stays for the next playbook's run, which reports it.
-    """
-
-    def journal_path(self, owner: str) -> Path:
-        return self.state / "journal" / "boot" / f"{owner}.json"
-
-    @contextlib.contextmanager
-    def lock(self, timeout: float = LOCK_WAIT) -> Iterator[None]:
-        """Raises LockTimeout."""
-        with super().lock(timeout):
-            yield
-
-    def playbook_journal(self, owner: str) -> Optional[dict[str, Any]]:
-        """The journal of a playbook's run that has not ended, or None."""
-        return Store(str(self.state), str(self.run)).unfinished(owner)
-
-
-def completed(claims: Claims, journal: Optional[Mapping[str, Any]]) -> dict[str, Claim]:
-    """The claims as the last run that came to its end left them.
-
-    A run that was cut off has put down what it was about to set, and nobody has seen that work: what was
-    applied before counts, and a key it was the first to set is left alone.
-    """
-    found = dict(claims)
-    for entry in _entries(journal):
-        name = entry.get("claim")
-        if name not in found:
-            continue
-        if "applied_before" in entry:
-            found[name] = Claim(found[name].first_seen, entry["applied_before"])
-        else:
-            del found[name]
-    return found
 
 
 def split(name: str) -> tuple[str, str]:
@@ -69,13 +27,6 @@ def split(name: str) -> tuple[str, str]:
 
 def uuids(claims: Claims) -> list[str]:
     return sorted({split(name)[1] for name in claims} - {""})
-
-
-def _entries(journal: Optional[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    changes = (journal or {}).get("changes")
-    for entry in changes if isinstance(changes, list) else []:
-        if isinstance(entry, dict):
-            yield entry
 
 
 class FromRecord:

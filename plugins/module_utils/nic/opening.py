@@ -15,8 +15,9 @@ from collections.abc import Callable, Collection, Iterator
 
 from ..core.commands import Runner
 from ..core.interpreter import interpreter
-from .layer import NicOptions
-from .reapply import BootStore, Done, reapply
+from ..core.recorded import BootStore
+from .layer import NAME, NicOptions
+from .reapply import Done, reapply
 from .settings import IRQ, PREFIX, RPS, XPS
 from .sysfs import Sysfs
 from .units import OPENED, PROGRAM, SYSTEMD, places
@@ -31,7 +32,7 @@ MADE_ANEW = (RPS, XPS, IRQ)
 def closed(options: NicOptions) -> list[str]:
     """Devices that are in the node and not up, of which the records hold what is made anew."""
     store, sysfs = BootStore(options.state_dir, options.run_dir), Sysfs(options.root)
-    names = [name for owner in store.owners() for name in store.load(owner).claims]
+    names = [name for owner in store.owners(NAME) for name in store.load(owner).claims]
     held = {name.partition(" ")[2] for name in names if name.partition(" ")[0][len(PREFIX) :] in MADE_ANEW}
     return sorted(name for name in held if sysfs.exists(name) and not sysfs.is_up(name))
 

@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
-from ..core import files
 from ..core.contract import Outcome, Port, Request
 from ..core.engine import reconcile
 from ..core.errors import LockTimeout, NodeError
 from ..core.model import Claim, Plan
+from ..core.recorded import BootStore, completed
 from ..core.store import Record, Store
 from .layer import NAME, NicLayer, NicOptions
 from .model import NicState, Wish
@@ -29,27 +27,6 @@ LOCK_WAIT = 120.0
 
 ROUNDS = 20
 """At most, one after the other: a device that comes and goes all the time must not hold a boot."""
-
-
-class BootStore(Store):
-    """The node's records, with a journal of our own: that of a run cut off stays for the next such run."""
-
-    def journal_path(self, owner: str) -> Any:
-        return self.state / "journal" / "boot" / f"{owner}.json"
-
-    @contextlib.contextmanager
-    def lock(self, timeout: float = LOCK_WAIT) -> Iterator[None]:
-        with super().lock(timeout):
-            yield
-
-    def owners(self) -> list[str]:
-        """Those whose record is of this layer."""
-        found = []
-        for path in sorted(self.state.glob("*.json")):
-            with contextlib.suppress(ValueError, OSError, AttributeError):
-                if json.loads(files.read_text(path) or "{}").get("layer") == NAME:
-                    found.append(path.stem)
-        return found
 
 
 @dataclass
@@ -84,14 +61,14 @@ def reapply(
     harmless: only settings that no driver has a part in
     Raises LockTimeout, NodeError, OSError.
     """
-    store = BootStore(options.state_dir, options.run_dir)
+    store = BootStore(options.state_dir, options.run_dir, LOCK_WAIT)
     guard = NicLayer(options).guard
     armed = guard.armed()
     if armed is not None and guard.rebooted(armed) and not check:
         with store.lock():
             guard.settle(armed, Store(options.state_dir, options.run_dir))
     done = []
-    for owner in store.owners():
+    for owner in store.owners(NAME):
         if not stopped():
             done.append(_one(replace(options, owner=owner, check=check), store, harmless))
     return done
@@ -114,7 +91,7 @@ def rounds(
 def _present(options: NicOptions) -> list[tuple[str, Optional[str]]]:
     """Devices on record that are in the node, with their indexes: one that came back has another."""
     store, sysfs = BootStore(options.state_dir, options.run_dir), Sysfs(options.root)
-    held = {name.partition(" ")[2] for owner in store.owners() for name in store.load(owner).claims}
+    held = {name.partition(" ")[2] for owner in store.owners(NAME) for name in store.load(owner).claims}
     return [(name, sysfs.text(sysfs.net / name / "ifindex")) for name in sorted(held) if sysfs.exists(name)]
 
 
@@ -126,7 +103,7 @@ def _one(options: NicOptions, store: BootStore, harmless: bool) -> Done:
             f"its record is damaged ({record.damaged}); the playbook's next run sets everything"
         )
         return done
-    journal = Store(options.state_dir, options.run_dir).unfinished(options.owner)
+    journal = store.playbook_journal(options.owner)
     claims = {
         name: claim
         for name, claim in completed(record.claims, journal).items()
@@ -201,19 +178,4 @@ def wishes_of(claims: Mapping[str, Claim]) -> list[Wish]:
             found.append(
                 Wish(BY_NAME + device, key[len(PREFIX) :], claim.applied, origin="record", exact=True)
             )
-    return found
-
-
-def completed(claims: Mapping[str, Claim], journal: Optional[Mapping[str, Any]]) -> dict[str, Claim]:
-    """The claims as the last run that came to its end left them: nobody has seen the rest hold."""
-    found = dict(claims)
-    changes = (journal or {}).get("changes")
-    for entry in changes if isinstance(changes, list) else []:
-        name = entry.get("claim") if isinstance(entry, dict) else None
-        if name not in found:
-            continue
-        if "applied_before" in entry:
-            found[name] = Claim(found[name].first_seen, entry["applied_before"])
-        else:
-            del found[name]
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.boot import status, watch
-from ansible_collections.swarm.node.plugins.module_utils.boot.record import BootStore, completed, uuids
+from ansible_collections.swarm.node.plugins.module_utils.boot.record import uuids
 from ansible_collections.swarm.node.plugins.module_utils.boot.status import (
     LONGEST_RUN,
     Stamp,
@@ -21,6 +21,7 @@ from ansible_collections.swarm.node.plugins.module_utils.boot.status import (
     read_status,
 )
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Claim
+from ansible_collections.swarm.node.plugins.module_utils.core.recorded import BootStore, completed
 
 NOW = Stamp("b1", 7, "3:4")
 
