@@ -22,8 +22,27 @@ PACKAGE = "swarm_node"
 
 FIRST_LINE = "#!/usr/bin/python3 -I"
 
+_MAIN = '''\
+"""swarm.node's program {what}"""
+
+import sys
+
+from {package}.{module} import main
+
+sys.exit(main(sys.argv[1:]))
+'''
+
 _IMPORT = re.compile(r"^[ \t]*from (\.+)([\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def program(what: str, module: str) -> str:
+    """The text of a program that runs `main` of a module, with its arguments: that file and what it needs.
+
+    what: it is for, and does; module: its `__name__`, whatever the collection is called where this runs
+    """
+    name = ".".join(module.split(".")[-2:])
+    return bundle(_MAIN.format(what=what, package=PACKAGE, module=name), [name])
 
 
 def bundle(main: str, roots: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.bundle import PACKAGE, bundle
+from ..core.bundle import program
 from ..core.commands import execute_allowed
 from ..core.errors import Interrupted, LockTimeout, NodeError
 from ..core.notify import NOTICE, WARNING, put, say, tell_status
@@ -30,20 +30,12 @@ BUSY = 4
 REFRESH_LOCK_WAIT = 5.0
 """Seconds: the next look is soon."""
 
-MAIN = f'''\
-"""swarm.node's program for the mesh on the node: undoes what nobody confirms, looks up names of endpoints."""
-
-import sys
-
-from {PACKAGE}.mesh.program import main
-
-sys.exit(main(sys.argv[1:]))
-'''
-
 
 def program_text() -> str:
     """The text of PROGRAM: this file and what it needs, whatever the collection is called where this runs."""
-    return bundle(MAIN, [".".join(__name__.split(".")[-2:])])
+    return program(
+        "for the mesh on the node: undoes what nobody confirms, looks up names of endpoints.", __name__
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from ..core.bundle import PACKAGE, bundle
+from ..core.bundle import program
 from ..core.errors import BindError, Interrupted, NodeError
 from ..core.notify import WARNING, say
 from ..core.signals import signals_as_errors
@@ -31,20 +31,10 @@ LOOK = 0.2
 SETTLE = 0.7
 """s after which a server that still runs has its port."""
 
-MAIN = f'''\
-"""swarm.node's program for measuring a mesh; it ends by itself."""
-
-import sys
-
-from {PACKAGE}.mesh_measure.agent import main
-
-sys.exit(main(sys.argv[1:]))
-'''
-
 
 def program_text() -> str:
     """The text of the program: this file and what it needs."""
-    return bundle(MAIN, [".".join(__name__.split(".")[-2:])])
+    return program("for measuring a mesh; it ends by itself.", __name__)
 
 
 def main(arguments: Sequence[str]) -> int:

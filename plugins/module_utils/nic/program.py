@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..core.bundle import PACKAGE, bundle
+from ..core.bundle import program
 from ..core.errors import Interrupted, LockTimeout, NodeError
 from ..core.notify import NOTICE, WARNING, put, say
 from ..core.signals import signals_as_errors
@@ -34,20 +34,12 @@ return codes:
   4  another run of swarm.node held the node
 """
 
-MAIN = f'''\
-"""swarm.node's program for network devices: takes back what nobody confirms, re-applies what is on record."""
-
-import sys
-
-from {PACKAGE}.nic.program import main
-
-sys.exit(main(sys.argv[1:]))
-'''
-
 
 def program_text() -> str:
     """This file and what it needs as one, whatever the collection is called where this runs."""
-    return bundle(MAIN, [".".join(__name__.split(".")[-2:])])
+    return program(
+        "for network devices: takes back what nobody confirms, re-applies what is on record.", __name__
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

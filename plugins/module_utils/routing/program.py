@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.bundle import PACKAGE, bundle
+from ..core.bundle import program
 from ..core.commands import execute
 from ..core.errors import Interrupted, NodeError
 from ..core.notify import NOTICE, WARNING, say
@@ -21,20 +21,10 @@ from ..mesh.share import MESH_NAME
 from .prepare import load_tables, prepare, take_down
 from .recorder import Recorder
 
-MAIN = f'''\
-"""swarm.node's program for routing: prepares a daemon's start, notes its changes of route."""
-
-import sys
-
-from {PACKAGE}.routing.program import main
-
-sys.exit(main(sys.argv[1:]))
-'''
-
 
 def program_text() -> str:
     """This file and what it needs as one, whatever the collection is called where this runs."""
-    return bundle(MAIN, [".".join(__name__.split(".")[-2:])])
+    return program("for routing: prepares a daemon's start, notes its changes of route.", __name__)
 
 
 def main(arguments: Sequence[str]) -> int:
