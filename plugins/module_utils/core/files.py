@@ -33,7 +33,7 @@ def write_whole(path: Path, text: str, mode: int = 0o644) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -41,7 +41,7 @@ def remove(path: Path) -> None:
     _sweep(path)
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def read_text(path: Path) -> str | None:
@@ -77,7 +77,7 @@ def _copy_owner(path: Path, temporary: str, mode: int) -> None:
         os.chown(temporary, old.st_uid, old.st_gid)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """The rename itself must reach the disk; some file systems cannot, which is no error."""
     with contextlib.suppress(OSError):
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

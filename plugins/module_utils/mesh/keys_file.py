@@ -55,7 +55,7 @@ def make(runner: Runner, path: Path, command: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    sync_directory(directory)
+    files.sync_directory(directory)
 
 
 def write(path: Path, secret: str) -> None:
@@ -130,16 +130,6 @@ def read(path: Path) -> str:
     if not KEY.fullmatch(text):
         raise NodeError(f"{path} holds no WireGuard key: 44 characters of base64 are expected")
     return text
-
-
-def sync_directory(directory: Path) -> None:
-    """The rename itself must reach the disk; some file systems cannot, which is no error."""
-    with contextlib.suppress(OSError):
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _reason(code: int, err: str) -> str:

@@ -12,28 +12,20 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import sys
 import tempfile
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pynvml
 from ansible.module_utils.common.json import Direction, get_module_encoder
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.swarm.node.plugins.modules import gpu, gpu_info, gpu_mig
+from module_runner import run_forked
 from nvml_sim import Simulator
 
-MODULES = {"gpu": gpu, "gpu_info": gpu_info, "gpu_mig": gpu_mig}
 PYNVML = Path(pynvml.__file__).parent
 NOBODY = 65534
 MEMORY = Path("/dev/shm")
 """Hundreds of runs sync every file they write; in memory that costs nothing."""
-
-
-class Killed(Exception):
-    """The process died of a signal instead of answering."""
 
 
 class GpuNode:
@@ -117,51 +109,20 @@ class GpuNode:
         parameters = self.parameters(check, **options)
         if module == "gpu_info":
             del parameters["state_dir"], parameters["run_dir"], parameters["boot"]
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reading)
-            self._child(writing, parameters, uid, before, module)
-        os.close(writing)
-        with os.fdopen(reading, encoding="utf-8") as stream:
-            answer = stream.read()
-        status = os.waitpid(pid, 0)[1]
-        if os.WIFSIGNALED(status):
-            raise Killed(os.WTERMSIG(status))
-        result: dict[str, Any] = json.loads(answer.splitlines()[-1])
-        return result
+
+        def first() -> None:
+            os.environ["NVML_SIM_DIR"] = str(self.sim.directory)
+            self._become(uid)
+            if before:
+                before()
+
+        return run_forked(module, parameters, first)
 
     def apply(self, **options: Any) -> dict[str, Any]:
         """`run`, which must succeed."""
         result = self.run(**options)
         assert not result.get("failed"), result["msg"]
         return result
-
-    def _child(
-        self,
-        writing: int,
-        parameters: dict[str, Any],
-        uid: int,
-        before: Callable[[], None] | None,
-        module: str,
-    ) -> None:
-        code = 70
-        try:
-            os.dup2(writing, 1)
-            sys.stdout = os.fdopen(1, "w", encoding="utf-8")
-            os.environ["NVML_SIM_DIR"] = str(self.sim.directory)
-            with patch_module_args(parameters):
-                self._become(uid)
-                if before:
-                    before()
-                MODULES[module].main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        except BaseException:  # noqa: BLE001 (the fork must never return into pytest)
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
 
     def _become(self, uid: int) -> None:
         """Becomes `uid`; tests that do not run as root play root, and are anybody else as themselves."""

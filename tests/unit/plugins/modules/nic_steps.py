@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nic_node
-from ansible_collections.swarm.node.plugins.module_utils.core import files
 from ansible_collections.swarm.node.plugins.module_utils.nic.sysfs import Sysfs
 from nic_node import NicNode
+from stepping import Steps, fail
 
 FIRST: dict[str, Any] = {
     "eth0": {
@@ -50,39 +48,10 @@ def at_step(
     """`what` happens before the module's step-th touch of the machine (from 1). note: gets a sign for each"""
 
     def patch() -> None:
-        count, own = [0], os.getpid()
-
-        def counted(owner: Any, name: str) -> None:
-            real = getattr(owner, name)
-
-            def call(*arguments: Any, **options: Any) -> Any:
-                if os.getpid() != own:
-                    return real(*arguments, **options)  # The guard, which it has started.
-                count[0] += 1
-                if note:
-                    with note.open("a") as stream:
-                        stream.write(".")
-                if count[0] == step:
-                    what(name)
-                return real(*arguments, **options)
-
-            setattr(owner, name, call)
-
-        counted(nic_node, "touch")
-        counted(Sysfs, "put")
+        steps = Steps(step, what, note=note)
+        steps.watch(nic_node, "touch")
+        steps.watch(Sysfs, "put")
         if not devices_only:
-            counted(files, "_sync_directory")
-            for name in ("fsync", "replace", "chmod"):
-                counted(os, name)
-            counted(Path, "unlink")
-            counted(Path, "symlink_to")
+            steps.watch_files()
 
     return patch
-
-
-def fail(name: str) -> None:
-    raise OSError(errno.ENOMEM, "Cannot allocate memory")
-
-
-def kill(number: int) -> Callable[[str], None]:
-    return lambda name: os.kill(os.getpid(), number)

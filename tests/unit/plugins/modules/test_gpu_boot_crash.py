@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from gpu_boot_node import BootNode
-from gpu_node import Killed
-from test_gpu_crash import stop_at
+from gpu_steps import stop_at
+from module_runner import Killed
 
 FACTORY = (700, False, None, None)
 WISH: dict[str, Any] = {"power_limit": 630, "graphics_clocks": 1980, "memory_clocks": 2619}

@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.core import files
-from ansible_collections.swarm.node.plugins.module_utils.gpu.nvml import Nvml
-from gpu_node import GpuNode, Killed
+from gpu_node import GpuNode
+from gpu_steps import each_step
 
 ANYTHING = {"max_disruption": "reboot"}
 FACTORY = (700, False, None, None, 0, 0, [1, 1])
@@ -31,69 +28,20 @@ OTHER: dict[str, Any] = {"power_limit": 600, "graphics_clocks": 1200, "compute_m
 OTHER_VALUES = (600, True, [345, 1200], None, 0, 0, [1, 1])
 GONE: dict[str, Any] = {"state": "absent", **ANYTHING}
 
-MAX_STEPS = 40
-"""More writes than any run below makes."""
-
 
 def everything(node: GpuNode) -> tuple[Any, ...]:
     gpu = node.sim.gpu(0)
     return (*node.values(), gpu["accounting_mode"], gpu["compute_mode"], gpu["ecc"])
 
 
-def stop_at(step: int, number: int, after: bool) -> Callable[[], None]:
-    """Sends signal `number` to the module at its step-th write (from 1), before or after it is made."""
-
-    def patch() -> None:
-        count = [0]
-
-        def counted(inner: Callable[..., Any]) -> Callable[..., Any]:
-            def write(*arguments: Any, **options: Any) -> Any:
-                count[0] += 1
-                if count[0] == step and not after:
-                    os.kill(os.getpid(), number)
-                result = inner(*arguments, **options)
-                if count[0] == step and after:
-                    os.kill(os.getpid(), number)
-                return result
-
-            return write
-
-        ask = Nvml.call_gpu
-        sets = counted(ask)
-
-        def call(self: Nvml, uuid: str, function: str, *arguments: Any) -> Any:
-            writes = function.startswith(("nvmlDeviceSet", "nvmlDeviceReset"))
-            return (sets if writes else ask)(self, uuid, function, *arguments)
-
-        Nvml.call_gpu = call
-        files.write_whole = counted(files.write_whole)
-        files.remove = counted(files.remove)
-
-    return patch
-
-
-def each_step(number: int, after: bool, start: Callable[[GpuNode], None], wish: dict[str, Any]) -> Any:
-    """Yields (step, node, answer or None) for every write of a run, until a run makes no more."""
-    for step in range(1, MAX_STEPS):
-        node = GpuNode("h100:1")
-        start(node)
-        try:
-            answer = node.run(before=stop_at(step, number, after), **wish)
-        except Killed as death:
-            assert death.args == (number,)
-            yield step, node, None
-            continue
-        if not answer.get("failed"):
-            assert step > 8, "the run was to be stopped"
-            return
-        yield step, node, answer
-    pytest.fail(f"still writing at step {MAX_STEPS}")
+def tuned(node: GpuNode) -> None:
+    node.apply(**WISH)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_each_write_of_a_first_run(after: bool) -> None:
     interrupted = 0
-    for step, node, _answer in each_step(signal.SIGKILL, after, lambda node: None, WISH):
+    for step, node, _answer in each_step(GpuNode, signal.SIGKILL, after, lambda node: None, WISH):
         power = everything(node)[0]
         assert power in (FACTORY[0], TUNED[0]), step
         mended = node.apply(**WISH)
@@ -108,7 +56,7 @@ def test_killed_at_each_write_of_a_first_run(after: bool) -> None:
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_each_write_of_a_change_and_asked_for_the_old_again(after: bool) -> None:
     """The memory of locks must not say what was before a lock that was set and not noted."""
-    for step, node, _answer in each_step(signal.SIGKILL, after, lambda node: node.apply(**WISH), OTHER):
+    for step, node, _answer in each_step(GpuNode, signal.SIGKILL, after, tuned, OTHER):
         node.apply(**WISH)
         assert everything(node) == TUNED, step
         assert node.apply(**WISH)["writes"] == 0, step
@@ -116,7 +64,7 @@ def test_killed_at_each_write_of_a_change_and_asked_for_the_old_again(after: boo
 
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_each_write_of_a_removal(after: bool) -> None:
-    for step, node, _answer in each_step(signal.SIGKILL, after, lambda node: node.apply(**WISH), GONE):
+    for step, node, _answer in each_step(GpuNode, signal.SIGKILL, after, tuned, GONE):
         node.apply(**GONE)
         assert everything(node) == FACTORY, step
         assert node.apply(**GONE)["writes"] == 0, step
@@ -124,14 +72,14 @@ def test_killed_at_each_write_of_a_removal(after: bool) -> None:
 
 def test_killed_at_each_write_of_a_change_and_removed() -> None:
     """What the run cut off had meant to set, and what the run before it had set, are both ours."""
-    for step, node, _answer in each_step(signal.SIGKILL, True, lambda node: node.apply(**WISH), OTHER):
+    for step, node, _answer in each_step(GpuNode, signal.SIGKILL, True, tuned, OTHER):
         node.apply(**GONE)
         assert everything(node) == FACTORY and not node.record.exists(), step
 
 
 def test_told_to_stop_at_each_write() -> None:
     """SIGTERM is a failure like any other: everything is undone, or everything had been done."""
-    for step, node, answer in each_step(signal.SIGTERM, True, lambda node: node.apply(**WISH), OTHER):
+    for step, node, answer in each_step(GpuNode, signal.SIGTERM, True, tuned, OTHER):
         assert answer is not None and "stopped by SIGTERM" in answer["msg"] and not answer["not_undone"], step
         assert everything(node) == TUNED, step
         assert list((node.base / "state" / "journal").glob("*")) == [], step

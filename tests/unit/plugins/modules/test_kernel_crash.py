@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.swarm.node.plugins.module_utils.core import files
 from ansible_collections.swarm.node.plugins.module_utils.kernel.port import KernelPort
 from kernel_node import KernelNode
 from module_runner import Killed
+from stepping import Steps, kill
 
 FIRST: dict[str, Any] = {"sysctl": {"vm.swappiness": 10, "vm.dirty_bytes": 1048576}, "thp": "never"}
 SECOND: dict[str, Any] = {"sysctl": {"vm.swappiness": 1, "vm.dirty_ratio": 10, "net.core.rmem_max": 1000000}}
@@ -27,24 +26,9 @@ def stop_at(step: int, number: int) -> Callable[[], None]:
     """Sends signal `number` to the module before its step-th touch of the machine (from 1)."""
 
     def patch() -> None:
-        count = [0]
-
-        def counted(owner: Any, name: str) -> None:
-            real = getattr(owner, name)
-
-            def call(*arguments: Any, **options: Any) -> Any:
-                count[0] += 1
-                if count[0] == step:
-                    os.kill(os.getpid(), number)
-                return real(*arguments, **options)
-
-            setattr(owner, name, call)
-
-        counted(KernelPort, "_put")
-        counted(files, "_sync_directory")
-        for name in ("fsync", "replace", "chmod"):
-            counted(os, name)
-        counted(Path, "unlink")
+        steps = Steps(step, kill(number))
+        steps.watch(KernelPort, "_put")
+        steps.watch_files()
 
     return patch
 

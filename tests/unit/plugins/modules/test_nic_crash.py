@@ -10,7 +10,8 @@ import signal
 import pytest
 from module_runner import Killed
 from nic_node import NicNode
-from nic_steps import FIRST, SECOND, at_step, kill, steps_of
+from nic_steps import FIRST, SECOND, at_step, steps_of
+from stepping import kill
 
 
 def settings_of(live):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 from nic_node import NicNode
-from nic_steps import FIRST, SECOND, at_step, fail, steps_of
+from nic_steps import FIRST, SECOND, at_step, steps_of
+from stepping import fail
 
 
 def prepared(base, wishes) -> NicNode:

@@ -31,6 +31,7 @@ from ansible_collections.swarm.node.plugins.module_utils.core import files
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
 from ansible_collections.swarm.node.plugins.module_utils.core.runner import diff_of
 from boot_host import Host
+from stepping import Steps, kill
 
 ALL_FILES = {PROGRAM, owner_path("gpu"), UDEV_RULE, *map(unit_path, (SERVICE, WATCH, TIMER))}
 ALL_LINKS = {*links(SERVICE), *links(TIMER)}
@@ -207,19 +208,9 @@ def killed_at(step: int, work: Callable[[], Any]) -> bool:
     """Runs `work` in a fork that is killed at its step-th write. False: it made fewer."""
     pid = os.fork()
     if pid == 0:
-        count = [0]
-
-        def counted(inner: Callable[..., Any]) -> Callable[..., Any]:
-            def write(*arguments: Any, **options: Any) -> Any:
-                count[0] += 1
-                if count[0] == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return inner(*arguments, **options)
-
-            return write
-
-        files.write_whole, files.remove = counted(files.write_whole), counted(files.remove)
-        Path.symlink_to, Path.unlink = counted(Path.symlink_to), counted(Path.unlink)  # type: ignore[method-assign]
+        steps = Steps(step, kill(signal.SIGKILL))
+        steps.watch(files, "write_whole", "remove")
+        steps.watch(Path, "symlink_to", "unlink")
         try:
             work()
         finally:

@@ -25,6 +25,7 @@ from ansible_collections.swarm.node.plugins.module_utils.mesh.paths import GUARD
 from ansible_collections.swarm.node.plugins.module_utils.mesh.undoing import revert as undo_now
 from ansible_collections.swarm.node.plugins.module_utils.mesh.units import link_path, unit_path
 from guard_node import Node, share, use_small_layer
+from stepping import Steps, kill
 
 OLD, NEW = {"wan": share(number=1)}, {"wan": share(number=2)}
 MAX_STEPS = 60
@@ -56,29 +57,11 @@ class Systemd:
         """The guard takes over in a process of its own."""
         pid = os.fork()
         if pid == 0:
-            count[0] = -1_000_000
             assert (self.node.root / unit_path(GUARD).lstrip("/")).is_file()
             if self.node.guard().take():
                 self.mark.touch()
             os._exit(0)
         os.waitpid(pid, 0)
-
-
-count = [0]
-"""Steps made so far by the process under test."""
-
-
-def counted(inner: Callable[..., Any], step: int, after: bool) -> Callable[..., Any]:
-    def write(*arguments: Any, **options: Any) -> Any:
-        count[0] += 1
-        if count[0] == step and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = inner(*arguments, **options)
-        if count[0] == step and after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    return write
 
 
 def killed(node: Node, action: Callable[[], Any], step: int, after: bool) -> bool:
@@ -87,12 +70,11 @@ def killed(node: Node, action: Callable[[], Any], step: int, after: bool) -> boo
     if pid == 0:
         code = 70
         try:
-            count[0] = 0
-            files.write_whole = counted(files.write_whole, step, after)
-            files.remove = counted(files.remove, step, after)
-            Path.symlink_to = counted(Path.symlink_to, step, after)  # type: ignore[method-assign]
+            steps = Steps(step, kill(signal.SIGKILL), after)
+            steps.watch(files, "write_whole", "remove")
+            steps.watch(Path, "symlink_to")
             systemd = node.systemd
-            changes = counted(systemd, step, after)
+            changes = steps.watched(systemd)
             node.systemd = lambda argv, *more, **options: (
                 changes if argv[1] in ("start", "stop") else systemd
             )(argv, *more, **options)

@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import routing_node
-from ansible_collections.swarm.node.plugins.module_utils.core import files
 from routing_node import RoutingNode
+from stepping import Steps, fail
 
 
 def steps_of(node: RoutingNode, **options: Any) -> int:
@@ -27,35 +25,8 @@ def at_step(step: int, what: Callable[[str], None], note: Path | None = None) ->
     """`what` happens before the module's step-th touch of the machine (from 1). note: gets a sign for each"""
 
     def patch() -> None:
-        count = [0]
-
-        def counted(owner: Any, name: str) -> None:
-            real = getattr(owner, name)
-
-            def call(*arguments: Any, **options: Any) -> Any:
-                count[0] += 1
-                if note:
-                    with note.open("a") as stream:
-                        stream.write(".")
-                if count[0] == step:
-                    what(name)
-                return real(*arguments, **options)
-
-            setattr(owner, name, call)
-
-        counted(routing_node, "touch")
-        counted(files, "_sync_directory")
-        for name in ("fsync", "replace", "chmod"):
-            counted(os, name)
-        counted(Path, "unlink")
-        counted(Path, "symlink_to")
+        steps = Steps(step, what, note=note)
+        steps.watch(routing_node, "touch")
+        steps.watch_files()
 
     return patch
-
-
-def fail(name: str) -> None:
-    raise OSError(errno.ENOMEM, "Cannot allocate memory")
-
-
-def kill(number: int) -> Callable[[str], None]:
-    return lambda name: os.kill(os.getpid(), number)

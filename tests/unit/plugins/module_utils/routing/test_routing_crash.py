@@ -12,7 +12,8 @@ import pytest
 from module_runner import Killed
 from routing_cases import region, share, tunnel
 from routing_node import OWN_CONF, RoutingNode
-from routing_steps import at_step, kill, steps_of
+from routing_steps import at_step, steps_of
+from stepping import kill
 
 
 def installed(node: RoutingNode) -> dict[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from routing_cases import region, share, tunnel
 from routing_node import OWN_CONF, RoutingNode
-from routing_steps import at_step, fail, steps_of
+from routing_steps import at_step, steps_of
+from stepping import fail
 
 MORE = share(*share().tunnels, tunnel(68))
 RIVAL = {"enabled": True, "active": True}
