@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ..report import mesh_picture
 from ..report.mesh_text import moment
+from ..report.pages import templates
 from ..report.values import clean, hosts_text, plural
 from . import lines
 from .links import DOWN, GOOD, GRADES
@@ -20,7 +19,6 @@ from .picture import draw
 from .ways import DIRECT, KINDS, RELAYED
 
 HERE = Path(__file__).resolve().parent
-STYLES = HERE.parent / "report"
 
 LINKS, CHANGES, PAIRS = 300, 200, 100
 """Rows of a table; the JSON has all."""
@@ -28,13 +26,7 @@ LINKS, CHANGES, PAIRS = 300, 200, 100
 
 def render(report: Mapping[str, Any]) -> str:
     """Everything a node said is escaped by the environment, or by the picture itself."""
-    environment = Environment(
-        loader=FileSystemLoader([str(HERE), str(STYLES)]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(HERE)
     environment.filters.update(clean=clean, plural=plural, hosts=hosts_text, moment=_moment)
     environment.globals.update(
         change_text=lines.change_text, headline=lines.headline, places=lines.PLACES, path_text=_path_text

@@ -5,28 +5,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.swarm.node.plugins.plugin_utils.report import fold
 from ansible_collections.swarm.node.plugins.plugin_utils.report.mesh_view import mesh_views
+from ansible_collections.swarm.node.plugins.plugin_utils.report.pages import templates
 from ansible_collections.swarm.node.plugins.plugin_utils.report.text import totals_line
 from ansible_collections.swarm.node.plugins.plugin_utils.report.values import clean, plural, show, span
 from ansible_collections.swarm.node.plugins.plugin_utils.report.view import STATE_WORDS, View, left_over
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-HERE = Path(__file__).parent
 
 
 def render(view: View, hosts: dict[str, Any]) -> str:
     """The page; `hosts` is the report's part of that name, for the table of all nodes."""
-    environment = Environment(
-        loader=FileSystemLoader(str(HERE)),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters.update(show=_show, clean=clean, plural=plural, kind=fold.kind)
     environment.globals.update(
         span=_span, state_words=STATE_WORDS, totals_line=totals_line, left_over=left_over

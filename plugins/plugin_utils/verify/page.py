@@ -9,28 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from ..report.pages import templates
 from ..report.values import clean, hosts_text, plural
 from . import heat_map, table
 from .settings import METRICS, UNITS
 from .summary import by_badness
 
 HERE = Path(__file__).resolve().parent
-STYLES = HERE.parent / "report"
 
 MOST_ROWS = 500
 
 
 def render(report: Mapping[str, Any]) -> str:
     """Everything a node said is escaped by the environment, or by the heat map itself."""
-    environment = Environment(
-        loader=FileSystemLoader([str(HERE), str(STYLES)]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(HERE)
     environment.filters.update(clean=clean, plural=plural, hosts=hosts_text)
     environment.globals.update(words=table.WORDS, value_text=table.value_text, pairs_text=table.pairs_text)
     ordered = by_badness(report["pairs"])
