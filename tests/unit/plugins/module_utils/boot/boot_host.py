@@ -11,11 +11,24 @@ from typing import Any
 
 from ansible_collections.swarm.node.plugins.module_utils.boot.owners import Owner
 from ansible_collections.swarm.node.plugins.module_utils.boot.part import BootOptions, BootPart
+from ansible_collections.swarm.node.plugins.module_utils.boot.paths import (
+    PROGRAM,
+    SERVICE,
+    TIMER,
+    UDEV_RULE,
+    WATCH,
+    links,
+    owner_path,
+    unit_path,
+)
 from ansible_collections.swarm.node.plugins.module_utils.core.composite import Composite
 from ansible_collections.swarm.node.plugins.module_utils.core.contract import Outcome, Request
 from ansible_collections.swarm.node.plugins.module_utils.core.engine import reconcile
 from ansible_collections.swarm.node.plugins.module_utils.core.model import Claim, Plan
 from ansible_collections.swarm.node.plugins.module_utils.core.store import Record, Store
+
+ALL_FILES = {PROGRAM, owner_path("gpu"), UDEV_RULE, *map(unit_path, (SERVICE, WATCH, TIMER))}
+ALL_LINKS = {*links(SERVICE), *links(TIMER)}
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -50,6 +63,10 @@ daemon-reload)
     exit 0 ;;
 esac
 """
+
+
+def keys(outcome: Any) -> list[str]:
+    return [change.key for change in outcome.plan.changes]
 
 
 class OnePart:

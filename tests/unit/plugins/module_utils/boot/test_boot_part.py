@@ -21,8 +21,6 @@ from ansible_collections.swarm.node.plugins.module_utils.boot.paths import (
     PROGRAM,
     SERVICE,
     TIMER,
-    UDEV_RULE,
-    WATCH,
     links,
     owner_path,
     unit_path,
@@ -30,20 +28,13 @@ from ansible_collections.swarm.node.plugins.module_utils.boot.paths import (
 from ansible_collections.swarm.node.plugins.module_utils.core import files
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import TransactionFailed
 from ansible_collections.swarm.node.plugins.module_utils.core.runner import diff_of
-from boot_host import Host
+from boot_host import ALL_FILES, ALL_LINKS, Host, keys
 from stepping import Steps, kill
-
-ALL_FILES = {PROGRAM, owner_path("gpu"), UDEV_RULE, *map(unit_path, (SERVICE, WATCH, TIMER))}
-ALL_LINKS = {*links(SERVICE), *links(TIMER)}
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
-
-
-def keys(outcome: Any) -> list[str]:
-    return [change.key for change in outcome.plan.changes]
 
 
 def test_the_first_installation(host: Host) -> None:

@@ -8,32 +8,21 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.boot.paths import (
-    PROGRAM,
     SERVICE,
     TIMER,
-    UDEV_RULE,
     WATCH,
     links,
-    owner_path,
     unit_path,
 )
-from boot_host import Host
-
-ALL_FILES = {PROGRAM, owner_path("gpu"), UDEV_RULE, *map(unit_path, (SERVICE, WATCH, TIMER))}
-ALL_LINKS = {*links(SERVICE), *links(TIMER)}
+from boot_host import ALL_FILES, Host, keys
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
-
-
-def keys(outcome: Any) -> list[str]:
-    return [change.key for change in outcome.plan.changes]
 
 
 def test_a_reload_left_over_is_made_up_for(host: Host) -> None:

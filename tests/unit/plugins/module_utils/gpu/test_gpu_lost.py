@@ -20,24 +20,10 @@ from ansible_collections.swarm.node.plugins.module_utils.gpu.lost import (
 )
 from ansible_collections.swarm.node.plugins.module_utils.gpu.plan import plan_gpus
 from ansible_collections.swarm.node.plugins.module_utils.gpu.settings import Expect, parse_wishes
-from ansible_collections.swarm.node.plugins.module_utils.gpu.state import Gpu, LostGpu, NodeState
+from ansible_collections.swarm.node.plugins.module_utils.gpu.state import LostGpu, NodeState
+from gpu_cases import H100
 
-WORKS = Gpu(
-    index=0,
-    uuid="GPU-aa",
-    name="NVIDIA H100 80GB HBM3",
-    bus_id="0000:18:00.0",
-    architecture=9,
-    power_limit=700_000,
-    power_default=700_000,
-    power_min=200_000,
-    power_max=700_000,
-    power_enforced=700_000,
-    graphics_clocks=tuple(range(345, 1981, 15)),
-    memory_clocks=(1593, 2619),
-    persistence=True,
-    locks={"gpu.graphics_clocks": [345, 1200], "gpu.memory_clocks": "unlocked"},
-)
+WORKS = replace(H100, locks={"gpu.graphics_clocks": [345, 1200], "gpu.memory_clocks": "unlocked"})
 MUTE = LostGpu(1, "no longer answers", bus_id="0000:2a:00.0")
 RESET = LostGpu(1, "wants a reset", False, "GPU-bb", WORKS.name, "0000:2a:00.0", Health("gpu_reset"))
 PCI = (WORKS.bus_id, MUTE.bus_id)

@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import routing_node
-from routing_node import RoutingNode
+from routing_cases import share, tunnel
+from routing_node import OWN_CONF, RoutingNode
 from stepping import Steps, fail
+
+MORE = share(*share().tunnels, tunnel(68))
+RIVAL = {"enabled": True, "active": True}
+
+
+def fresh(base: Path) -> RoutingNode:
+    node = RoutingNode(base, share())
+    node.set(rival=dict(RIVAL))
+    node.text("etc/babeld.conf", OWN_CONF)
+    return node
 
 
 def steps_of(node: RoutingNode, **options: Any) -> int:

@@ -10,26 +10,15 @@ from pathlib import Path
 
 import pytest
 from module_runner import Killed
-from routing_cases import region, share, tunnel
-from routing_node import OWN_CONF, RoutingNode
-from routing_steps import at_step, steps_of
+from routing_cases import region
+from routing_node import RoutingNode
+from routing_steps import MORE, at_step, fresh, steps_of
 from stepping import kill
 
 
 def installed(node: RoutingNode) -> dict[str, str]:
     """Without what a killed write has left beside its file: nobody reads it, and the next write takes it."""
     return {path: text for path, text in node.installed().items() if not Path(path).name.startswith(".")}
-
-
-MORE = share(*share().tunnels, tunnel(68))
-RIVAL = {"enabled": True, "active": True}
-
-
-def fresh(base: Path) -> RoutingNode:
-    node = RoutingNode(base, share())
-    node.set(rival=dict(RIVAL))
-    node.text("etc/babeld.conf", OWN_CONF)
-    return node
 
 
 def grown(base: Path) -> RoutingNode:

@@ -9,20 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from routing_cases import region, share, tunnel
-from routing_node import OWN_CONF, RoutingNode
-from routing_steps import at_step, steps_of
+from routing_cases import region, share
+from routing_node import RoutingNode
+from routing_steps import MORE, at_step, fresh, steps_of
 from stepping import fail
-
-MORE = share(*share().tunnels, tunnel(68))
-RIVAL = {"enabled": True, "active": True}
-
-
-def fresh(base: Path) -> RoutingNode:
-    node = RoutingNode(base, share())
-    node.set(rival=dict(RIVAL))
-    node.text("etc/babeld.conf", OWN_CONF)
-    return node
 
 
 def running(base: Path) -> RoutingNode:
