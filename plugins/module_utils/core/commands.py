@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from .errors import NodeError
@@ -46,7 +46,12 @@ class Done:
     @property
     def reason(self) -> str:
         """What it said of its failure, in one line."""
-        return " ".join((self.err or self.out).split()) or f"it returned {self.code}"
+        return _line(self.err or self.out) or f"it returned {self.code}"
+
+    @property
+    def complaint(self) -> str:
+        """`reason` without what it printed, which may hold secrets, or more than a line can take."""
+        return _line(self.err) or f"it returned {self.code}"
 
 
 class Runner(Protocol):
@@ -89,6 +94,10 @@ def must(runner: Runner, argv: Sequence[str], data: str = "", timeout: float = T
     """The output of a command that has to succeed. Raises NodeError; what was fed to it is never said."""
     done = runner(argv, data, timeout)
     if not done.good:
-        said = replace(done, out="") if argv[0] in SECRETIVE else done
-        raise NodeError(f"{' '.join(argv)}: {said.reason}")
+        why = done.complaint if argv[0] in SECRETIVE else done.reason
+        raise NodeError(f"{' '.join(argv)}: {why}")
     return done.out
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

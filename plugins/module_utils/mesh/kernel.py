@@ -44,8 +44,7 @@ class Kernel:
         if self._devices is None:
             done = self.runner(DUMP)
             if not done.good and done.code != 127:
-                reason = " ".join(done.err.split()) or f"it returned {done.code}"
-                raise NodeError(f"{' '.join(DUMP)}: {reason}")
+                raise NodeError(f"{' '.join(DUMP)}: {done.complaint}")
             self._devices = parse_dump(done.out) if done.good else {}
         return self._devices
 
@@ -53,6 +52,5 @@ class Kernel:
         """Nothing where ip is not installed yet; whoever needs it says so."""
         done = self.runner(argv)
         if not done.good and done.code != 127:
-            reason = " ".join(done.err.split()) or f"it returned {done.code}"
-            raise NodeError(f"{' '.join(argv)}: {reason}")
+            raise NodeError(f"{' '.join(argv)}: {done.complaint}")
         return done.out if done.good else ""

@@ -249,8 +249,7 @@ class MeshPort:
         argv = ["ip", *(["-force"] if force else []), "-batch", "-"]
         done = self.runner(argv, text)
         if not done.good and not force:
-            reason = " ".join(done.err.split()) or f"it returned {done.code}"
-            raise NodeError(f"ip -batch of {len(lines)} lines ({'; '.join(lines[:3])}…): {reason}")
+            raise NodeError(f"ip -batch of {len(lines)} lines ({'; '.join(lines[:3])}…): {done.complaint}")
 
     def _remove_secret(self, change: Change, forth: bool) -> None:
         mesh, name = change.data["mesh"], change.data["secret"]

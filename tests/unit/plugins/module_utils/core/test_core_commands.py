@@ -77,4 +77,5 @@ def test_wg_has_no_colours_whatever_the_operator_likes(monkeypatch):
 
 
 def test_a_failure_without_a_word():
-    assert Done(7, "", "").reason == "it returned 7"
+    assert Done(7, "", "").reason == Done(7, "a private key", "").complaint == "it returned 7"
+    assert Done(7, "out", "err\nmore").complaint == "err more"
