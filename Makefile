@@ -46,7 +46,7 @@ lab-down: ## remove the nodes of all labs of this checkout and the cache: nothin
 	@/usr/bin/python3 -m lab purge
 
 ##@ Tests
-.PHONY: lint unit sanity test-fast faults simulator integration meshes meshes-long vm molecule bench bench-short test
+.PHONY: lint unit sanity test-fast faults faults-long simulator integration meshes meshes-long vm molecule bench bench-short test
 lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
 	@$(STAGE) "ruff check" ruff check --quiet .
 	@$(STAGE) "ruff format" ruff format --check --quiet .
@@ -67,7 +67,10 @@ test-fast: tools ## lint, unit and sanity side by side: all tests that need no l
 
 # More of them at a time than processors: many of them wait.
 faults: tools ## every step of a run fails or dies once: unit tests that take their time
-	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q --durations=12 -n 4 -m faults tests/unit
+	@$(STAGE) "fault tests" .venv/bin/python -m pytest -q --durations=12 -n 4 -m 'faults and not long' tests/unit
+
+faults-long: tools ## those of them that wait for minutes; not in `make test`
+	@$(STAGE) "long fault tests" .venv/bin/python -m pytest -q -n 2 -m 'faults and long' tests/unit
 
 simulator: tools ## modules over the simulated NVML library, and that library's own tests
 	@$(STAGE) "simulator tests" .venv/bin/python -m pytest -q -n auto -m simulator tests/unit

@@ -133,8 +133,8 @@ def wait(nodes: Nodes, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any
 
 
 def test_ways_neighbours_and_what_is_wrong(nodes: Nodes) -> None:
-    # 80 and 90 ms, of 50. That way is there before all neighbours are heard from both sides, and a first hello that
-    # a busy machine has kept waiting takes its time to be forgotten.
+    # 80 and 90 ms, of 50. That way is there before all neighbours are heard from both sides, and a first
+    # hello that a busy machine has kept waiting takes its time to be forgotten.
     said = ["links slower than their target"]
 
     def short(body: dict[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def test_a_loop_is_counted(network: NodeNetwork, sender: int) -> None:
     assert sum(counters.read(space).expired for space in network.spaces.values()) == 5
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not all(cached(release).root.is_dir() for release in ("bookworm", "trixie")),
     reason="scripts/bootstrap fetches the daemons",

@@ -318,6 +318,7 @@ def test_what_a_relay_must_not_announce_to_another_region_is_dropped_and_named(w
     assert world["a0"].info(listen=2)["dropped"]["foreign"] == []
 
 
+@pytest.mark.long
 def test_a_share_comes_in_batches_and_all_reach_each_other(world: World) -> None:
     """From regions to single members and back, in between half of the nodes, of all regions and kinds.
 
