@@ -34,6 +34,9 @@ ls /etc/systemd/system | grep swarm-node-routing
 ls /etc/systemd/system/*.wants | grep swarm-node-routing
 nft list tables | grep -e routing -e deaf
 ip route show proto 42
+ip rule show | grep 'proto 214'
+ip -6 rule show | grep 'proto 214'
+ip route show table all proto 214
 ls /var/lib/swarm_node/routing.json 2>/dev/null
 """
 """Prints what routing has left behind."""
@@ -186,6 +189,66 @@ def test_a_daemon_that_is_killed_comes_back_and_a_dead_link_is_left(routed: Mesh
         assert note["member"] == "ams-2" and note["from"] == "ams-2" and note["to"] in RELAYS
     finally:
         routed.sh("fra-2", "nft delete table inet dead")
+
+
+RULES = """
+ip rule show | grep 'proto 214' | sort -u | wc -l
+ip -6 rule show | grep 'proto 214' | sort -u | wc -l
+ip route show table 105 proto 42
+"""
+"""Prints how many rules there are, and blocks that the daemon has a way to."""
+
+
+def looked_up(lab: MeshLab, name: str) -> list[str]:
+    return lab.sh(name, RULES, check=False).split()
+
+
+def knows_blocks(lab: MeshLab, name: str) -> bool:
+    found = looked_up(lab, name)
+    return found[:2] == ["2", "2"] and "via" in found
+
+
+def test_regions_are_announced_as_a_whole_and_rules_go_with_the_daemon(routed: MeshLab) -> None:
+    """As if the mesh were large and sparse: two relays in each region but home, and a limit of four."""
+
+    def larger(registry: dict[str, Any]) -> None:
+        registry["settings"].update(full_mesh_up_to=2, aggregate_above=4)
+        for name in ("ams-2", "fra-2"):
+            registry["members"][name]["transit"] = True
+
+    before = routed.edit(larger)
+    unit = "swarm-node-routing@wan"
+    try:
+        run = routed.mesh("apply", routing_daemon="babeld", node_batches=["100%"])
+        assert run.code == 0, run.output
+        until(
+            lambda: looked_up(routed, "ams-3")[:2] == ["2", "2"] and "via" in looked_up(routed, "ams-3"), 60
+        )
+        found = info(routed, "ams-1")
+        assert len(found["aggregates"]["own"]) == len(found["aggregates"]["others"]) == 2
+        assert found["aggregates"]["rules"] and found["aggregates"]["tables"] == [104, 105]
+        until(lambda: info(routed, "ams-3")["dropped"]["foreign"] == [], 60)
+        for name in MEMBERS:
+            others = [routed.address(other) for other in MEMBERS if other != name]
+            until(lambda name=name, others=others: routed.silent(name, others) == [], 60)  # type: ignore[misc]
+        again = routed.node("routing", routing_daemon="babeld")
+        assert again.code == 0 and again.report["totals"]["writes"] == 0, again.output
+        since = info(routed, "ams-3")["since"]
+        routed.sh("ams-3", f"systemctl kill -s KILL {unit}")
+        until(lambda: (info(routed, "ams-3")["since"] or 0) > since and knows_blocks(routed, "ams-3"), 30)
+        # All of the unit is killed, and at once it is to stop.
+        routed.sh("ams-3", f"systemctl kill -s KILL {unit}; systemctl stop {unit}")
+        assert looked_up(routed, "ams-3") == ["0", "0"]
+        routed.sh("ams-3", f"systemctl start {unit}")
+        assert looked_up(routed, "ams-3")[:2] == ["2", "2"]
+        routed.sh("ams-3", "ip rule del pref 30214; ip rule del pref 30215")
+        mended = routed.node("routing", routing_daemon="babeld")
+        assert mended.code == 0 and looked_up(routed, "ams-3")[:2] == ["2", "2"], mended.output
+    finally:
+        routed.put_back(before)
+        run = routed.mesh("apply", routing_daemon="babeld", node_batches=["100%"])
+    assert run.code == 0, run.output
+    assert {name: looked_up(routed, name) for name in MEMBERS} == {name: ["0", "0"] for name in MEMBERS}
 
 
 def test_what_is_broken_by_hand_is_mended(routed: MeshLab) -> None:

@@ -103,6 +103,11 @@ def recorder_path(mesh: str) -> str:
     return f"{RUN}/{mesh}.recorder"
 
 
+def laid_path(mesh: str) -> str:
+    """The configuration whose rules and tables the kernel has. The daemon's own copy goes with its unit."""
+    return f"{RUN}/{mesh}.laid"
+
+
 def drain_path(mesh: str) -> str:
     """Input of `nft -f` that makes the daemon deaf again, should it or nftables be started again."""
     return f"{RUN}/{mesh}.drain"

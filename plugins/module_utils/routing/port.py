@@ -17,7 +17,6 @@ from ..core.managed_files import FILE, FilePort
 from ..core.model import Change
 from .distribution import Distribution
 from .filter import digest_of
-from .lookup import clear
 from .paths import (
     BABELD,
     HOME,
@@ -29,7 +28,7 @@ from .paths import (
     table,
     unit,
 )
-from .prepare import flush
+from .prepare import flush, take_down
 from .steps import DAEMON, DRAIN, RECORDER, RIVAL
 from .tables import Tables
 from .units_port import UnitsPort
@@ -120,7 +119,7 @@ class RoutingPort:
         self.units.stop(kind, mesh)
         if kind == "daemon":
             flush(change.data["prefixes"], self.runner)
-            clear(change.data["ran"], self.runner)
+            take_down(self.units.root, mesh, self.runner)
 
     def _unit_back(self, change: Change) -> None:
         kind, mesh, before = KINDS[change.key], change.target, change.before

@@ -19,8 +19,17 @@ from ..core import files
 from ..core.commands import Runner, must
 from ..core.errors import NodeError
 from .filter import removal_text
-from .lookup import clear, lay
-from .paths import PROTOCOL, conf_path, deaf_table, drain_path, filter_path, running_conf, socket_path
+from .lookup import clear, lay, lookup_of
+from .paths import (
+    PROTOCOL,
+    conf_path,
+    deaf_table,
+    drain_path,
+    filter_path,
+    laid_path,
+    running_conf,
+    socket_path,
+)
 from .render import prefixes_of
 
 LONGEST, QUIET = 6.0, 1.5
@@ -46,15 +55,17 @@ def prepare(root: Path, mesh: str, runner: Runner) -> list[str]:
     cold = wait_until_warm(root, _INTERFACE.findall(text), runner)
     _at(root, socket_path(mesh)).unlink(missing_ok=True)
     flush(prefixes_of(text), runner)
-    # What a killed daemon with this file has left; then what this one needs.
     clear(text, runner)
+    if lookup_of(text).tables:
+        files.write_whole(_at(root, laid_path(mesh)), text, 0o600)
     lay(text, runner)
     return cold
 
 
 def take_down(root: Path, mesh: str, runner: Runner) -> None:
-    """What a daemon that has ended had beside its routes: rules, and tables of its own."""
-    clear(files.read_text(_at(root, running_conf(mesh))), runner)
+    """What a daemon that has ended had beside its routes: rules, and tables of its own. Raises OSError."""
+    clear(files.read_text(_at(root, laid_path(mesh))), runner)
+    files.remove(_at(root, laid_path(mesh)))
 
 
 def load_tables(root: Path, mesh: str, runner: Runner) -> None:

@@ -28,6 +28,7 @@ from ansible_collections.swarm.node.plugins.module_utils.routing.info import rou
 from ansible_collections.swarm.node.plugins.module_utils.routing.lookup import clear, is_laid, lay, lookup_of
 from ansible_collections.swarm.node.plugins.module_utils.routing.paths import (
     conf_path,
+    laid_path,
     priority,
     running_conf,
     slot,
@@ -492,10 +493,11 @@ def test_a_start_clears_what_another_port_or_share_has_left(tmp_path: Path) -> N
     assert kernel.empty
     put(tmp_path, conf_path("wan"), TEXT)
     prepare(tmp_path, "wan", kernel)
+    # The daemon's copy goes with its unit, also where what comes after its end was killed.
     (tmp_path / conf_path("wan")[1:]).unlink()
-    take_down(tmp_path, "wan", kernel)
-    assert kernel.empty
     (tmp_path / running_conf("wan")[1:]).unlink()
+    take_down(tmp_path, "wan", kernel)
+    assert kernel.empty and not (tmp_path / laid_path("wan")[1:]).exists()
     take_down(tmp_path, "wan", kernel)
 
 
