@@ -208,6 +208,7 @@ def knows_blocks(lab: MeshLab, name: str) -> bool:
     return found[:2] == ["2", "2"] and "via" in found
 
 
+@pytest.mark.long
 def test_regions_are_announced_as_a_whole_and_rules_go_with_the_daemon(routed: MeshLab) -> None:
     """As if the mesh were large and sparse: two relays in each region but home, and a limit of four."""
 
