@@ -36,8 +36,6 @@ RuntimeDirectory={RUN.rpartition("/")[2]}/%i
 ExecStartPre={python} -I {PROGRAM} prepare %i
 ExecStart={BABELD} -I '' -H {hello:g} -S {RUN}/%i/state -c {RUN}/%i/babeld.conf
 ExecReload={python} -I {PROGRAM} tables %i
-# Who kills all of the unit kills what comes first here, too.
-ExecStopPost=-/bin/sleep 0.2
 ExecStopPost={python} -I {PROGRAM} clear %i
 TimeoutStartSec={START_LIMIT}
 TimeoutStopSec=5
