@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a mesh has more whose relays announce their region's blocks of numbers to others. Pure.
 
-docs/decisions/0023 says why it is so. Members of the own region, and those that are in no such block, stay
+docs/decisions/0022 says why it is so. Members of the own region, and those that are in no such block, stay
 host routes in the main table. Blocks go to a table that is looked at before the main one, as there a planned
 route to a neighbour would be more specific; the host routes of neighbours in such blocks to one before that.
 """

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which blocks of numbers routing daemons announce to other regions as a whole. Pure; all members alike.
 
-docs/decisions/0023 says why it is so. A block is announced as a whole only where that costs nobody a way; all
+docs/decisions/0022 says why it is so. A block is announced as a whole only where that costs nobody a way; all
 others are as in small meshes, a host route for each member.
 """
 

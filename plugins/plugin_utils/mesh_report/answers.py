@@ -116,7 +116,7 @@ def _by_number(routes: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
             elif not known:
                 # One neighbour's way may be gone while another's is in use.
                 table.setdefault(goal, ["", None])
-    # A way of its own that is gone is not in the way of the block's (docs/decisions/0023).
+    # A way of its own that is gone is not in the way of the block's (docs/decisions/0022).
     return {**single, **{goal: way for goal, way in whole_blocks.items() if not single.get(goal, [""])[0]}}
 
 
