@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 
 from benchmarks.routing import tunnels
-from benchmarks.routing.watch import PLANNED_METRIC
+from benchmarks.routing.netlink import PLANNED_METRIC
 from lab.wires import Space, Wires
 
 PREFIX = "10.99.0.0/16"

@@ -41,6 +41,8 @@ class Prober:
     latest: s that a probe was sent too late at most, since somebody last set it to 0.
     """
 
+    interval = INTERVAL
+
     def __init__(self, here: Space, address: str, there: Space, target: str) -> None:
         self._client = here.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._server = there.socket(socket.AF_INET, socket.SOCK_DGRAM)

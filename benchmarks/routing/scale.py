@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmarks.routing.candidates import Candidate
 from benchmarks.routing.daemons import KINDS, Daemon
+from benchmarks.routing.netlink import PLANNED_METRIC
 from benchmarks.routing.network import Network
 from benchmarks.routing.probes import Prober
 from benchmarks.routing.programs import provide
-from benchmarks.routing.watch import PLANNED_METRIC
 
 Links = dict[tuple[int, int], float]
 PATIENCE, REST = 120.0, 20.0

@@ -12,7 +12,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,10 +22,12 @@ from typing import Any, NoReturn
 from benchmarks.routing import columns, scale
 from benchmarks.routing.candidates import Candidate
 from benchmarks.routing.programs import provide
+from benchmarks.routing.scene import Scene
 from benchmarks.routing.stage import Stage
 from lab.errors import LabError
 from lab.wires import build
 
+Step = Callable[[Scene], columns.Values]
 CALM = 5.0
 """Seconds between two steps."""
 STILL, ATTEMPTS = 0.1, 4
@@ -44,27 +46,39 @@ class How:
 
 
 def one_pass(candidate: Candidate, steps: Sequence[str], seed: int, how: How) -> dict[str, Any]:
-    """{values: {column: number or None}, load: at its end, again: steps that were repeated, error: or ""}"""
-    values: dict[str, float | None] = {}
-    error, again = "", 0
+    """The result of `walk`, and the pass's seed."""
     with tempfile.TemporaryDirectory(prefix="routing-trial-") as work:
         stage = Stage(candidate, Path(work), seed, how.planned, how.wireguard)
         try:
-            values.update(columns.cold_start(stage) if how.cold else columns.start(stage))
-            for step in [name for name in columns.STEPS if name in steps]:
-                if step in columns.BY_RELAY and "relay_settled_s" not in values:
-                    values.update(columns.by_relay(stage))
-                found, disturbed = _step(stage, columns.STEPS[step])
-                values.update(found)
-                again += disturbed
-        except LabError as problem:
-            error = str(problem)
+            chosen = {name: step for name, step in columns.STEPS.items() if name in steps}
+            return {**walk(stage, chosen, columns.BY_RELAY, how.cold), "seed": seed}
         finally:
             stage.close()
-    return {"values": values, "load": os.getloadavg()[0], "seed": seed, "again": again, "error": error}
 
 
-def _step(stage: Stage, step: Callable[[Stage], columns.Values]) -> tuple[columns.Values, int]:
+def walk(
+    stage: Scene, steps: Mapping[str, Step], by_relay: Collection[str], cold: bool = False
+) -> dict[str, Any]:
+    """{values: {column: number or None}, load: at its end, again: steps that were repeated, error: or ""}
+
+    steps: in the order in which they are taken; by_relay: before the first of these the direct link is cut
+    """
+    values: dict[str, float | None] = {}
+    error, again = "", 0
+    try:
+        values.update(columns.cold_start(stage) if cold else columns.start(stage))
+        for name, step in steps.items():
+            if name in by_relay and "relay_settled_s" not in values:
+                values.update(columns.by_relay(stage))
+            found, disturbed = _step(stage, step)
+            values.update(found)
+            again += disturbed
+    except LabError as problem:
+        error = str(problem)
+    return {"values": values, "load": os.getloadavg()[0], "again": again, "error": error}
+
+
+def _step(stage: Scene, step: Step) -> tuple[columns.Values, int]:
     """What it measures, and how often it was repeated because the machine stood still meanwhile."""
     again = -1
     while again < ATTEMPTS - 1:

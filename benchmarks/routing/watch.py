@@ -7,28 +7,11 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 import threading
 import time
-from dataclasses import dataclass
 
+from benchmarks.routing.netlink import GROUP_IPV4_ROUTES, NETLINK_ROUTE, Change, moves_in, routes_in
 from lab.wires import Space
-
-_NETLINK_ROUTE = 0
-_GROUP_IPV4_ROUTES = 0x40
-_NEW_ROUTE, _DELETE_ROUTE = 24, 25
-_DESTINATION, _DEVICE, _PRIORITY = 1, 4, 6
-_HEADER, _ROUTE, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=8BI"), struct.Struct("=HH")
-PLANNED_METRIC = 4000
-"""The metric of the mesh's own routes: what is below is a routing daemon's."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """From `time` (monotonic) on it is `device`; None: the daemon has no route."""
-
-    time: float
-    device: str | None
 
 
 class RouteWatch:
@@ -36,9 +19,9 @@ class RouteWatch:
 
     def __init__(self, space: Space, destination: str) -> None:
         self._destination = socket.inet_aton(destination)
-        self._socket = space.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
+        self._socket = space.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.bind((0, _GROUP_IPV4_ROUTES))
+        self._socket.bind((0, GROUP_IPV4_ROUTES))
         self._socket.settimeout(0.2)
         links = json.loads(space.run(["ip", "-json", "link"]))
         self._names = {link["ifindex"]: link["ifname"] for link in links}
@@ -64,56 +47,9 @@ class RouteWatch:
 
     def moves(self, start: float, end: float | None = None) -> list[Change]:
         """Changes to another device than the one before, passing over moments without a route."""
-        found, last = [], None
-        for change in list(self.changes):
-            if change.device is None:
-                continue
-            moved = last is not None and change.device != last
-            last = change.device
-            if moved and change.time >= start and (end is None or change.time < end):
-                found.append(change)
-        return found
+        return moves_in(list(self.changes), start, end)
 
     def close(self) -> None:
         self._end.set()
         self._thread.join()
         self._socket.close()
-
-
-def routes_in(data: bytes, destination: bytes) -> list[tuple[bool, int]]:
-    """(is it new, index of its device) of each daemon's host route to that address in netlink messages."""
-    return [
-        # A route without a device says that the destination is unreachable.
-        (is_new and device != 0, device)
-        for is_new, target, device, priority in host_routes_in(data)
-        if target == destination and priority < PLANNED_METRIC
-    ]
-
-
-def host_routes_in(data: bytes) -> list[tuple[bool, bytes, int, int]]:
-    """(is it new, address, index of its device or 0, metric) of each IPv4 host route in netlink messages."""
-    found = []
-    while len(data) >= _HEADER.size:
-        length, kind, _, _, _ = _HEADER.unpack_from(data)
-        body, data = data[_HEADER.size : length], data[(length + 3) & ~3 :]
-        if kind not in (_NEW_ROUTE, _DELETE_ROUTE) or len(body) < _ROUTE.size:
-            continue
-        _, bits, _, _, _, _, _, _, _ = _ROUTE.unpack_from(body)
-        values = _attributes(body[_ROUTE.size :])
-        if bits == 32 and _DESTINATION in values:
-            device, priority = (
-                int.from_bytes(values.get(key, b""), "little") for key in (_DEVICE, _PRIORITY)
-            )
-            found.append((kind == _NEW_ROUTE, values[_DESTINATION], device, priority))
-    return found
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found = {}
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        if length < _ATTRIBUTE.size:
-            break
-        found[kind] = data[_ATTRIBUTE.size : length]
-        data = data[(length + 3) & ~3 :]
-    return found

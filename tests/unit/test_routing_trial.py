@@ -18,10 +18,11 @@ import pytest
 from benchmarks.routing import cli, report, trial
 from benchmarks.routing.candidates import CANDIDATES, Candidate, variant
 from benchmarks.routing.daemons import KINDS, neighbour_round_trips
+from benchmarks.routing.netlink import Change, routes_in
 from benchmarks.routing.network import Network
 from benchmarks.routing.programs import RELEASES, cached
 from benchmarks.routing.scale import graph
-from benchmarks.routing.watch import Change, RouteWatch, routes_in
+from benchmarks.routing.watch import RouteWatch
 
 NEW, DELETE = 24, 25
 

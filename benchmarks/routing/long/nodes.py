@@ -17,8 +17,8 @@ from ansible_collections.swarm.node.plugins.module_utils.routing.settings import
 )
 
 from benchmarks.routing.daemons import Babeld
+from benchmarks.routing.netlink import PLANNED_METRIC
 from benchmarks.routing.network import MTU, PREFIX, Network
-from benchmarks.routing.watch import PLANNED_METRIC
 from lab.wires import Space
 
 MESH = "wan"

@@ -13,8 +13,8 @@ import time
 from bisect import bisect_right
 
 from benchmarks.routing.long.paths import Timeline, ordered
+from benchmarks.routing.netlink import PLANNED_METRIC, host_routes_in
 from benchmarks.routing.network import Network
-from benchmarks.routing.watch import PLANNED_METRIC, host_routes_in
 from lab.wires import Space
 
 _NETLINK_ROUTE, _GROUP_IPV4_ROUTES = 0, 0x40
