@@ -24,6 +24,8 @@ from benchmarks.routing.candidates import CANDIDATES, Candidate, variant
 from benchmarks.routing.programs import PACKAGES, RELEASES, provide
 from lab.errors import LabError
 
+VM_USUAL = tuple(step for step in columns.STEPS if step not in ("tcp20", "tcp100", "bbr"))
+VM_STEPS = (*columns.STEPS, "still", "rotate", "play_drain")
 REPORTS = CHECKOUT / "reports" / "routing"
 
 
@@ -42,6 +44,11 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="N:K",
         action="append",
         help="instead of the columns: once each in a mesh of N nodes with K neighbours; may be repeated",
+    )
+    parser.add_argument(
+        "--vm",
+        action="store_true",
+        help="instead: the chosen setting on four virtual machines, the running lab of SWARM_NODE_LAB",
     )
     parser.add_argument("--unplanned", action="store_true", help="without the mesh's own routes below")
     parser.add_argument("--wireguard", action="store_true", help="links are tunnels of wireguard-go")
@@ -62,10 +69,15 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--long: 1 to 1440 minutes, with --nodes 6 to 20")
     if options.again and not options.raw:
         parser.error("--again: needs --raw, the file with every probe of that trial")
-    options.steps = options.only.split(",") if options.only else list(columns.STEPS)
-    strange = [step for step in options.steps if step not in columns.STEPS]
+    usual, known = (VM_USUAL, VM_STEPS) if options.vm else (tuple(columns.STEPS),) * 2
+    options.steps = options.only.split(",") if options.only else list(usual)
+    strange = [step for step in options.steps if step not in known]
     if strange:
-        parser.error(f"--only: {', '.join(strange)}; there are {', '.join(columns.STEPS)}")
+        parser.error(f"--only: {', '.join(strange)}; there are {', '.join(known)}")
+    if options.vm and (options.candidate or options.scale or options.wireguard or options.cold):
+        parser.error(
+            "--vm: the mesh is the role's own, so there is no candidate, --scale, --wireguard or --cold"
+        )
     try:
         options.scale = sizes(options.scale or [])
         options.chosen = dict(parse(word) for word in options.candidate) or dict(CANDIDATES)
@@ -147,6 +159,31 @@ def long_trial(options: argparse.Namespace) -> int:
     return 0
 
 
+def vm_trial(options: argparse.Namespace) -> int:
+    """The columns on virtual machines; raises LabError."""
+    # The routing layer's own texts and the tests' ways with a lab are needed here, and nowhere else.
+    with tempfile.TemporaryDirectory(prefix="routing-vm-") as home:
+        sys.path[:0] = [str(collection_home(Path(home))), str(CHECKOUT / "tests")]
+        from benchmarks.routing.vm.run import measure
+
+        del sys.path[:2]
+    options.json = options.json or REPORTS / f"vm-{datetime.now(timezone.utc):%Y%m%dT%H%M%S}.json"
+
+    def keep(guests: dict[str, Any], passes: list[dict[str, Any]]) -> None:
+        known = {
+            "date": datetime.now(timezone.utc).replace(microsecond=0).isoformat(),
+            "kernel": platform.release(),
+            "cores": os.cpu_count(),
+            "guests": guests,
+        }
+        write(options, {"facts": known, "passes": {"babeld": passes}})
+
+    _, found = measure(options.steps, options.passes, lambda line: print(line, flush=True), keep)
+    print(report.table({"babeld": found}))
+    print(options.json)
+    return 1 if any(one["error"] for one in found) else 0
+
+
 def write(options: argparse.Namespace, data: dict[str, Any], prefix: str = "") -> Path:
     path: Path = options.json or REPORTS / f"{prefix}{datetime.now(timezone.utc):%Y%m%dT%H%M%S}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +200,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if options.long is not None or options.again:
             return long_trial(options)
+        if options.vm:
+            return vm_trial(options)
         known = facts(options)
         if options.scale:
             found, shown = trial.scales(options.chosen, options.scale), report.SCALE

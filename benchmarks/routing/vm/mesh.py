@@ -1,0 +1,88 @@
+# Copyright (c) 2026 swarm.node contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's four guests as a mesh: two leaves, two relays, babeld on all of them, by our own playbooks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lab_runs import Run
+
+from benchmarks.ansible_run import CHECKOUT
+from benchmarks.routing.scene import C, D
+from benchmarks.routing.vm.scene import MESH, NAMES
+from lab import sets
+from lab.errors import LabError
+from lab.paths import LabPaths
+from tests.meshes.conftest import MeshLab
+from tests.meshes.packages import install
+
+RELAYS = (C, D)
+BATCHES: dict[str, Any] = {"node_batches": ["100%"], "mesh_confirm_seconds": 1800}
+"""A translated guest takes long to answer for a change: nothing is to be taken back for that."""
+
+
+def inventory() -> dict[str, Any]:
+    """What the lab's own inventory does not say."""
+    hosts = {name: {"mesh_transit": True} if number in RELAYS else {} for number, name in NAMES.items()}
+    return {"all": {"hosts": hosts, "vars": {"mesh_name": MESH, "routing_daemon": "babeld"}}}
+
+
+class TrialMesh(MeshLab):
+    """The registry goes with the lab, so that a second trial finds it."""
+
+    playbook_seconds = 3600.0
+    command_seconds = 600.0
+
+    def __init__(self, work: Path, lab: str) -> None:
+        os.environ.setdefault("ANSIBLE_CONFIG", str(CHECKOUT / "ansible.cfg"))
+        self.paths = LabPaths(lab)
+        registries = self.paths.state / "mesh"
+        registries.mkdir(exist_ok=True)
+        super().__init__(work, registries, lab, "lab-vm")
+        self.extra_inventory = work / "more.yml"
+        self.roles = work / "trial.json"
+        self.roles.write_text(json.dumps(inventory()), encoding="utf-8")
+        self.work = work
+
+    def raw(self, playbook: str, *arguments: str) -> Run:
+        # More guests at work at once than there are processors only wait for each other.
+        forks = str(os.cpu_count() or 1)
+        run = super().raw(playbook, "-i", str(self.roles), "--forks", forks, *arguments)
+        if run.code:
+            raise LabError(f"{playbook} returned {run.code}:\n{run.output[-4000:]}")
+        return run
+
+    def join(self, say: Callable[[str], None]) -> None:
+        """All of it, from guests that have nothing. Raises LabError."""
+        say("babeld into the guests")
+        suites = {name: sets.node_of(self.paths, name).suite for name in NAMES.values()}
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda suite: self._install(suite, suites), sorted(set(suites.values()))))
+        say("mesh_join")
+        self.mesh("join", **BATCHES)
+        say("routing")
+        self.node("routing", **BATCHES)
+
+    def _install(self, suite: str, suites: dict[str, str]) -> None:
+        work = self.work / suite
+        work.mkdir(exist_ok=True)
+        for name in [name for name, its in suites.items() if its == suite]:
+            try:
+                install(self.paths.name, name, ["babeld"], work)
+            except AssertionError as error:
+                raise LabError(f"babeld is not to be had for {name}: {error}") from error
+
+    def numbers(self) -> dict[int, int]:
+        """Guest → its number in the mesh."""
+        members = self.registry(MESH)["members"]
+        return {number: int(members[name]["number"]) for number, name in NAMES.items()}
+
+    def underlay(self) -> dict[int, str]:
+        return {number: sets.node_of(self.paths, name).address for number, name in NAMES.items()}
