@@ -5,12 +5,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,11 +14,10 @@ import pytest
 from benchmarks.routing import cli, columns, trial
 from benchmarks.routing.netlink import Change
 from benchmarks.routing.scene import A, B, C, D, Scene
-from benchmarks.routing.vm import agents, links, mesh, run, scene, steps
-from benchmarks.routing.vm.agents import Agent
+from benchmarks.routing.vm import links, mesh, run, scene, steps
 from benchmarks.routing.vm.links import Shape
-from benchmarks.routing.vm.probes import Log
-from benchmarks.routing.vm.scene import GuestLinks, GuestWatch
+from benchmarks.routing.vm.probes import GuestProber, Log
+from benchmarks.routing.vm.scene import GuestLinks
 from lab.errors import LabError
 from lab.spec import node_set
 
@@ -159,82 +153,44 @@ def test_nothing_noted_yet() -> None:
     assert log.probes() == [] and log.late(0) == 0.0
 
 
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Agent]:
-    """The agent itself, as a guest gets it; with a network of its own where that is allowed."""
-    program = tmp_path / "agent.pyz"
-    program.write_bytes(agents.program())
-    apart = ["unshare", "--net"] if os.geteuid() == 0 else []
-    made = Agent("here", [*apart, sys.executable, "-I", str(program)])
-    yield made
-    made.close()
+def test_probes_are_told_by_the_clock_here() -> None:
+    """The guest's clock is 900 s ahead of a monotonic clock that is past all of these probes."""
+    offset = time.monotonic() - 10 - 1000
+    texts = [LOG]
+
+    def ask(do: str, **words: Any) -> dict[str, Any]:
+        if do == "start":
+            assert words["words"][:3] == ["fping", "-D", "-p"] and words["words"][-2:] == ["10.1", "10.2"]
+            return {"child": 0}
+        assert (do, words["offset"]) in (("read", 0), ("read", len(LOG)))
+        return {"text": texts.pop() if texts else "", "offset": len(LOG)}
+
+    fake = SimpleNamespace(ask=ask, here=lambda there: there + offset)
+    prober = GuestProber(cast(Any, fake), "10.1", "10.2")
+    began = 1000 + offset
+    assert prober.lost(began - 1, began + 1) == 3
+    assert [round(one.sent - began, 3) for one in prober.between(began + 0.015, began + 0.1)] == [
+        0.02,
+        0.03,
+        0.04,
+    ]
+    assert prober.round_trips() == pytest.approx([10, 10, 20, 20])
+    assert prober.latest == pytest.approx(0.12)
+    prober.latest = 0.0
+    assert prober.latest == 0.0
 
 
-def test_the_agent_runs_programs_and_says_when(agent: Agent, tmp_path: Path) -> None:
-    before = time.time()
-    found = agent.ask("run", words=["cat"], data="text")
-    assert (found["code"], found["out"]) == (0, "text")
-    assert before - 1 < found["begin"] <= found["end"] < time.time() + 1
-    with pytest.raises(LabError, match="here: false returned 1"):
-        agent.run(["false"])
-    with pytest.raises(LabError, match="FileNotFoundError"):
-        agent.run([str(tmp_path / "nothing")])
-    with pytest.raises(LabError, match="TimeoutExpired"):
-        agent.run(["sleep", "5"], timeout=0.05)
-
-
-def test_the_agent_reads_on_in_what_a_program_writes(agent: Agent, tmp_path: Path) -> None:
-    file = str(tmp_path / "out")
-    words = ["sh", "-c", "echo one; read line; echo two; exec sleep 60"]
-    child = agent.ask("start", words=words, file=file)["child"]
-    deadline = time.monotonic() + 10
-    while "two" not in agent.ask("read", file=file, offset=0)["text"]:
-        assert time.monotonic() < deadline
-    found = agent.ask("read", file=file, offset=4)
-    assert (found["text"], found["offset"]) == ("two\n", 8)
-    assert agent.ask("wait", child=child, timeout=0.01)["code"] is None
-    assert agent.ask("end", child=child)["code"] != 0
-    with pytest.raises(subprocess.TimeoutExpired):
-        fake = SimpleNamespace(ask=lambda *_, **__: {"code": None})
-        scene.Process(cast(Any, fake), 0).wait(0.1)
-
-
-def test_clocks_are_compared(agent: Agent) -> None:
-    agent.synchronize()
-    assert 0 < agent.skew < 0.5
-    assert abs(agent.here(time.time()) - time.monotonic()) < agent.skew + 0.01
-    assert agent.ask("late")["late"] >= 0
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own needs root")
-def test_routes_are_watched(agent: Agent) -> None:
-    agent.synchronize()
-    agent.shell("ip link set lo up; ip link add veth0 type veth peer name veth1; ip link set veth0 up")
-    agent.shell("ip link set veth1 up; ip route add 10.99.0.65/32 dev lo proto 42")
-    watch = GuestWatch(agent, "10.99.0.65")
-    assert watch.device == "lo"
-    began = time.monotonic()
-    agent.shell("ip route replace 10.99.0.65/32 dev veth0 proto 42")
-    agent.shell(
-        "ip route add 10.99.0.66/32 dev veth0 proto 42; ip route add 10.99.0.65/32 dev lo metric 4000"
-    )
-    agent.shell("ip route del 10.99.0.65/32 dev veth0 proto 42")
-    deadline = time.monotonic() + 10
-    while watch.device is not None:
-        assert time.monotonic() < deadline, watch.changes
-        time.sleep(0.01)
-    assert [change.device for change in watch.changes] == ["lo", "veth0", None]
-    (move,) = watch.moves(0)
-    assert began - 0.5 < move.time < time.monotonic()
-
-
-def test_an_agent_that_is_not_there_is_named() -> None:
-    gone = Agent("vm-9", [sys.executable, "-c", "raise SystemExit('no such guest')"])
-    # Until it has ended it may still be written to.
-    gone._process.wait(20)
-    with pytest.raises(LabError, match=r"vm-9: .*no such guest"):
-        gone.ask("clock")
-    gone.close()
+def test_a_daemon_is_a_unit_and_drained_by_the_layers_own_table() -> None:
+    fake = FakeAgent(C)
+    daemon = scene.GuestDaemon(cast(Any, fake))
+    daemon.stop()
+    daemon.kill()
+    daemon.drain()
+    daemon.undrain()
+    assert fake.told[0] == "systemctl stop swarm-node-routing@wan.service: "
+    assert fake.told[1] == "systemctl kill -s KILL swarm-node-routing@wan.service: "
+    assert 'iifname "wan-*" udp dport 6696 drop' in fake.told[2]
+    assert "delete table inet swarm_node_deaf_wan" in fake.told[3] and "drop" not in fake.told[3]
 
 
 class Still(Scene):
