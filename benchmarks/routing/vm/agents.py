@@ -77,8 +77,9 @@ class Agent:
             message = json.loads(line)
             if "event" in message:
                 self.on_route(self.here(message["time"]), message["device"])
-            else:
-                self._answers[message["id"]].put(message)
+            elif answer := self._answers.get(message["id"]):
+                # Else it came later than anybody waited for it.
+                answer.put(message)
         # Nobody else will answer.
         for answer in list(self._answers.values()):
             answer.put({"error": f"it has ended: {self._said()}"})
