@@ -20,8 +20,9 @@ from ..core import files
 from ..core.commands import Runner
 from ..core.errors import BindError, LayerUnavailable, NodeError, Problem
 from ..core.store import Store
+from ..mesh.paths import share_path
 from ..mesh.share import Share
-from ..mesh.stored import stored_shares
+from ..mesh.stored import stored_shares, unreadable_shares
 from .babel_socket import INFINITY, read_tables
 from .filter import PASSED, counted, deaf_rules, deaf_text, digest_of
 from .paths import PORT, conf_path, deaf_table, drain_path, running_conf, socket_path
@@ -204,7 +205,13 @@ def drains(
     if_any: a node without is no mistake. Raises BindError, LayerUnavailable.
     """
     shares = stored_shares(root)
-    with_routing = [name for name in shares if (root / conf_path(name).lstrip("/")).exists()]
+    with_routing = [name for name in shares if _has_routing(root, name)]
+    for name in unreadable_shares(root):
+        if mesh in (None, name) and _has_routing(root, name):
+            raise LayerUnavailable(
+                f"mesh {name}: it has a routing daemon, but {share_path(name)} cannot be read, so its "
+                "links are not known: swarm.node.mesh_apply writes it anew"
+            )
     if if_any and (not with_routing or (mesh is not None and mesh not in with_routing)):
         return []
     if mesh is not None and mesh not in with_routing:
@@ -218,6 +225,10 @@ def drains(
     for one in found:
         one.chosen()  # Of all meshes, before any of them is changed.
     return found
+
+
+def _has_routing(root: Path, mesh: str) -> bool:
+    return (root / conf_path(mesh).lstrip("/")).exists()
 
 
 def run_all(

@@ -12,8 +12,9 @@ from typing import Any, Optional
 from ..core import files
 from ..core.commands import Runner
 from ..core.errors import NodeError
+from ..mesh.paths import share_path
 from ..mesh.share import Share
-from ..mesh.stored import stored_shares
+from ..mesh.stored import stored_shares, unreadable_shares
 from .babel_socket import INFINITY, Tables, read_tables
 from .blocks import numbers_of
 from .filter import CIRCLED, OUTSIDE, SPOOFED, counted, deaf_interfaces
@@ -35,12 +36,16 @@ def read_routing(
 
     Meshes without a routing daemon of ours are not in it.
     """
-    problems: list[str] = []
-    shares = {
-        name: share
-        for name, share in stored_shares(root).items()
-        if mesh in (None, name) and _text(root, conf_path(name)) is not None
-    }
+
+    def meant(name: str) -> bool:
+        return mesh in (None, name) and _text(root, conf_path(name)) is not None
+
+    problems = [
+        f"mesh {name}: {share_path(name)} cannot be read, so that nothing is known of its routing"
+        for name in unreadable_shares(root)
+        if meant(name)
+    ]
+    shares = {name: share for name, share in stored_shares(root).items() if meant(name)}
     foreign = _foreign(root, shares, seconds, problems)
     nft = NftTables(runner)
     try:

@@ -30,6 +30,7 @@ from ansible_collections.swarm.node.plugins.module_utils.routing.drain import (
     run_undrain,
 )
 from ansible_collections.swarm.node.plugins.module_utils.routing.filter import PASSED, deaf_rules, rules_in
+from ansible_collections.swarm.node.plugins.module_utils.routing.info import read_routing
 from ansible_collections.swarm.node.plugins.module_utils.routing.paths import (
     changes_path,
     conf_path,
@@ -384,6 +385,19 @@ def test_links_are_drained_by_name_or_number(node: RoutingNode) -> None:
     assert whole.changed, "another drain takes its place"
     with pytest.raises(BindError, match=r"a neighbour of node-64 in the mesh wan: node-65, node-66, node-67"):
         run_drain(one(node, only=["node-99"]), store(node), False)
+
+
+@pytest.mark.parametrize("if_any", [False, True])
+def test_a_mesh_whose_share_is_damaged_is_not_passed_over(node: RoutingNode, if_any: bool) -> None:
+    put(node.root, share_path("wan"), share_text(other())[:40])
+    for mesh in (None, "wan"):
+        with pytest.raises(LayerUnavailable, match=r"mesh wan: .*share\.json cannot be read"):
+            drains(node.root, node, mesh, if_any=if_any)
+    meshes, problems = read_routing(node.root, node, None, 0)
+    assert meshes == {} and [text.partition(" cannot")[0] for text in problems] == [
+        f"mesh wan: {share_path('wan')}"
+    ]
+    assert read_routing(node.root, node, "lab", 0) == ({}, [])
 
 
 def test_who_has_no_routing_is_said_or_passed_over(node: RoutingNode, tmp_path: Path) -> None:
