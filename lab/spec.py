@@ -27,7 +27,7 @@ DRIVER_VERSION = "550.163.01"
 # One Debian release per Python and per generation of pynvml in the field.
 SUITES = ("bookworm", "trixie")
 
-# Every node starts with these; what a role installs (python3-pynvml, python3-psutil) is left out.
+# Every node starts with these; what a role installs is left out.
 PACKAGES = (
     "ca-certificates",
     "dbus",
@@ -51,7 +51,7 @@ PACKAGES = (
 )
 
 # Offered by the node's local apt repository, not installed.
-REPOSITORY_PACKAGES = ("python3-psutil", "python3-pynvml")
+REPOSITORY_PACKAGES = ("babeld", "python3-psutil", "python3-pynvml")
 
 
 @dataclass(frozen=True)

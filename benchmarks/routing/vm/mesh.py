@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from lab import sets
 from lab.errors import LabError
 from lab.paths import LabPaths
 from tests.meshes.conftest import MeshLab
-from tests.meshes.packages import install
 
 RELAYS = (C, D)
 BATCHES: dict[str, Any] = {"node_batches": ["100%"], "mesh_confirm_seconds": 1800}
@@ -49,7 +47,6 @@ class TrialMesh(MeshLab):
         self.extra_inventory = work / "more.yml"
         self.roles = work / "trial.json"
         self.roles.write_text(json.dumps(inventory()), encoding="utf-8")
-        self.work = work
 
     def raw(self, playbook: str, *arguments: str) -> Run:
         # More guests at work at once than there are processors only wait for each other.
@@ -61,23 +58,10 @@ class TrialMesh(MeshLab):
 
     def join(self, say: Callable[[str], None]) -> None:
         """All of it, from guests that have nothing. Raises LabError."""
-        say("babeld into the guests")
-        suites = {name: sets.node_of(self.paths, name).suite for name in NAMES.values()}
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda suite: self._install(suite, suites), sorted(set(suites.values()))))
         say("mesh_join")
         self.mesh("join", **BATCHES)
         say("routing")
         self.node("routing", **BATCHES)
-
-    def _install(self, suite: str, suites: dict[str, str]) -> None:
-        work = self.work / suite
-        work.mkdir(exist_ok=True)
-        for name in [name for name, its in suites.items() if its == suite]:
-            try:
-                install(self.paths.name, name, ["babeld"], work)
-            except AssertionError as error:
-                raise LabError(f"babeld is not to be had for {name}: {error}") from error
 
     def numbers(self) -> dict[int, int]:
         """Guest → its number in the mesh."""
