@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import gzip
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -17,6 +18,14 @@ from .model import ECHO_EVERY, FPING, IRTT, Job, Probe
 
 TAIL = irtt.HANDSHAKE_SECONDS + irtt.WAIT_SECONDS + 2.0
 """s after the window in which late answers come."""
+
+STEPPED = 0.1
+"""s: fping goes by the wall clock. Below that one is slewed (500 ppm at most), and a probe waits longer."""
+
+
+def _wall() -> float:
+    """s by which the wall clock is ahead of the one that nobody sets."""
+    return time.time() - time.monotonic()
 
 
 @dataclass
@@ -36,10 +45,13 @@ class Probing:
     children: Children
     source: str
     window: float
+    wall: Callable[[], float] = _wall
+    _began: float = field(default=0.0, init=False)
     _irtts: dict[str, tuple[Probe, Optional[Child], str]] = field(default_factory=dict)
     _echoes: list[_Echo] = field(default_factory=list)
 
     def start(self, job: Job) -> None:
+        self._began = self.wall()
         by_irtt = [probe for probe in job.probes if probe.tool == IRTT]
         for number, probe in enumerate(by_irtt):
             output = self.children.scratch / f"{number}.json.gz"
@@ -94,10 +106,15 @@ class Probing:
         """Member → what was measured; member → why nothing was."""
         found: dict[str, dict[str, Any]] = {}
         failed: dict[str, str] = {}
+        step = self.wall() - self._began
         for echo in self._echoes:
             try:
                 if echo.child is None:
                     raise irtt.BrokenOutput(f"fping could not be started: {echo.failed}")
+                if abs(step) > STEPPED:
+                    raise irtt.BrokenOutput(
+                        f"fping: the node's clock was set by {step:+.1f} s meanwhile, and fping goes by it"
+                    )
                 parsed = fping.parse(echo.child.errors, echo.probes, echo.expected)
             except irtt.BrokenOutput as error:
                 failed.update({probe.name: str(error) for probe in echo.probes})

@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError, NodeError
+from ansible_collections.swarm.node.plugins.module_utils.mesh_measure.children import Children
+from ansible_collections.swarm.node.plugins.module_utils.mesh_measure.model import Job, Probe
+from ansible_collections.swarm.node.plugins.module_utils.mesh_measure.probing import Probing
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -146,6 +149,19 @@ def test_fping_alone_knows_there_and_back(world: World) -> None:
     job["probes"][0]["tool"] = "fping"
     found = measured(world, probes=job["probes"])["probes"]["two"]
     assert found["echo"] is None and found["measured"]["loss"]["both"] == {"sent": 300, "lost": 0}
+
+
+@pytest.mark.parametrize(("step", "measured"), [(0.0, True), (0.05, True), (3.0, False), (-3.0, False)])
+def test_a_clock_that_is_set_meanwhile_is_no_loss(tmp_path: Path, step: float, measured: bool) -> None:
+    ahead = iter([1.0e9, 1.0e9 + step])
+    probe = Probe("two", "127.0.0.1", PORT, "fping", 20.0, 50.0, 10.0, 0.95)
+    probing = Probing(Children(tmp_path, tmp_path), "127.0.0.1", 0.2, lambda: next(ahead))
+    probing.start(Job(0.0, 0.2, 5.0, 1.0, (probe,)))
+    probing.wait(time.monotonic() + 10)
+    found = probing.results()["two"]
+    assert (found["measured"] is not None) == measured
+    if not measured:
+        assert f"clock was set by {step:+.1f} s" in found["why"]
 
 
 def test_who_begins_late_measures_for_a_shorter_time(world: World) -> None:
