@@ -46,7 +46,7 @@ lab-down: ## remove the nodes of all labs of this checkout and the cache: nothin
 	@/usr/bin/python3 -m lab purge
 
 ##@ Tests
-.PHONY: lint unit sanity test-fast faults faults-long simulator integration meshes meshes-long vm molecule bench bench-short test
+.PHONY: lint unit sanity test-fast faults faults-long simulator integration meshes meshes-long vm molecule labs bench bench-short test
 lint: tools ## ruff, mypy, ansible-lint, yamllint, antsibull-docs
 	@$(STAGE) "ruff check" ruff check --quiet .
 	@$(STAGE) "ruff format" ruff format --check --quiet .
@@ -90,13 +90,17 @@ meshes-long: tools ## what takes many minutes: secrets, runs that die half-way, 
 molecule: vm-tools ## every scenario, on a lab of its own (vm: on virtual machines): SCENARIO= for one
 	@$(STAGE) "molecule" scripts/with-lab molecule bash -ec 'trap "python -m lab stop --name molecule-vm" EXIT; for s in $(or $(SCENARIO),$(SCENARIOS)); do scripts/stage "molecule $$s" molecule test --scenario-name "$$s"; done'
 
+# Each leaves a processor idle for much of its time; what both say comes when each is done.
+labs: tools vm-tools ## integration and molecule side by side, on a lab each
+	@$(MAKE) --jobs=2 --output-sync=target SIDE_BY_SIDE=1 integration molecule
+
 bench: tools ## all benchmarks in full, on a lab of their own
 	@$(STAGE) "benchmarks" scripts/with-lab bench .venv/bin/python -m benchmarks
 
 bench-short: tools ## all benchmarks in short form, on a lab of their own
 	@$(STAGE) "benchmarks, short" scripts/with-lab bench .venv/bin/python -m benchmarks --short
 
-test: test-fast faults simulator integration meshes molecule bench-short ## everything; the first failure stops
+test: test-fast faults simulator meshes labs bench-short ## everything; the first failure stops
 
 ##@ Collection
 .PHONY: build clean help
