@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Optional
 
 from . import fping, irtt
@@ -21,6 +23,13 @@ TAIL = irtt.HANDSHAKE_SECONDS + irtt.WAIT_SECONDS + 2.0
 
 STEPPED = 0.1
 """s: fping goes by the wall clock. Below that one is slewed (500 ppm at most), and a probe waits longer."""
+
+
+BYTES = 100
+"""What irtt writes of one probe, compressed: 72 on a loopback, up to 90 on a path."""
+
+MOST = 0.5
+"""Share of what is free below /run that it may fill: services of the node need the rest."""
 
 
 def _wall() -> float:
@@ -53,9 +62,16 @@ class Probing:
     def start(self, job: Job) -> None:
         self._began = self.wall()
         by_irtt = [probe for probe in job.probes if probe.tool == IRTT]
+        room = _free(self.children.scratch) * MOST
         for number, probe in enumerate(by_irtt):
             output = self.children.scratch / f"{number}.json.gz"
+            room -= BYTES * fping.count(probe.interval_ms, self.window)
             try:
+                if room < 0:
+                    raise OSError(
+                        f"/run has too little room for what {len(by_irtt)} clients of it write, "
+                        f"and takes {number} of them (verify_probe: fping needs none)"
+                    )
                 child = self.children.start(irtt.client(probe, self.source, self.window, str(output)))
                 self._irtts[probe.name] = (probe, child, str(output))
             except OSError as error:
@@ -121,6 +137,12 @@ class Probing:
                 continue
             found.update({probe.name: parsed[probe.address] for probe in echo.probes})
         return found, failed
+
+
+def _free(path: Path) -> int:
+    """Bytes of its file system. Raises OSError."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
 
 
 def _read_irtt(probe: Probe, child: Optional[Child], path: str) -> tuple[Optional[dict[str, Any]], str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.swarm.node.plugins.module_utils.core.errors import BindError, NodeError
+from ansible_collections.swarm.node.plugins.module_utils.mesh_measure import probing as probing_module
 from ansible_collections.swarm.node.plugins.module_utils.mesh_measure.children import Children
 from ansible_collections.swarm.node.plugins.module_utils.mesh_measure.model import Job, Probe
 from ansible_collections.swarm.node.plugins.module_utils.mesh_measure.probing import Probing
@@ -162,6 +163,22 @@ def test_a_clock_that_is_set_meanwhile_is_no_loss(tmp_path: Path, step: float, m
     assert (found["measured"] is not None) == measured
     if not measured:
         assert f"clock was set by {step:+.1f} s" in found["why"]
+
+
+def test_clients_do_not_fill_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 20 requests each: two clients fit into a half of this.
+    monkeypatch.setattr(probing_module, "_free", lambda path: 2 * (2 * 20 * probing_module.BYTES + 10))
+    probes = tuple(Probe(f"m{n}", "127.0.0.1", PORT, "irtt", 10.0, 50.0, 10.0, 0.95) for n in range(4))
+    every = Children(tmp_path, tmp_path)
+    probing = Probing(every, "127.0.0.1", 0.2)
+    probing.start(Job(0.0, 0.2, 5.0, 1.0, probes))
+    probing.wait(time.monotonic() + 1)
+    every.stop()
+    found = probing.results()
+    refused = [name for name, one in found.items() if "/run has too little room" in one["why"]]
+    assert refused == ["m2", "m3"] and "takes 2 of them" in found["m2"]["why"]
+    # Echo requests tell of them all the same.
+    assert found["m3"]["echo"] is not None
 
 
 def test_who_begins_late_measures_for_a_shorter_time(world: World) -> None:
