@@ -456,3 +456,25 @@ def labels(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 __all__ = ["Change", "FakeEthtool", "NicNode", "device", "differences", "labels", "touch"]
+
+
+WISH: dict[str, Any] = {
+    "all": {
+        "rings": {"rx": "max", "tx": 1024},
+        "channels": {"combined": "max"},
+        "coalesce": {"rx-usecs": 50},
+        "features": {"gro": False, "rx-gro-list": True},
+        "rps": "local",
+        "xps": "local",
+        "irq_affinity": "local",
+        "txqueuelen": 10000,
+        "napi_defer_hard_irqs": 2,
+        "qdisc": "mq+fq",
+    }
+}
+FILES = [
+    "etc/systemd/system/multi-user.target.wants/swarm-node-nic.service",
+    "etc/systemd/system/swarm-node-nic.service",
+    "etc/udev/rules.d/90-swarm-node-nic.rules",
+    "usr/local/lib/swarm_node/swarm_node_nic.pyz",
+]

@@ -69,3 +69,8 @@ def region(transit: bool = False, **wishes: Any) -> Share:
         tunnel(200, transit=True),
     )
     return share(*found, transit=transit, **{"own_blocks": (1, 4), "other_blocks": (0, 2), **wishes})
+
+
+SMALL = {"own_blocks": (1,), "other_blocks": (2,)}
+NEAR_AND_FAR = (tunnel(65, transit=True, near=True), tunnel(66, near=True), tunnel(129, transit=True))
+"""A region of one block, another region of one, and neighbours in both."""
