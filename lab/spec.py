@@ -50,8 +50,8 @@ PACKAGES = (
     "wireguard-tools",
 )
 
-# Offered by the node's local apt repository, not installed.
-REPOSITORY_PACKAGES = ("babeld", "python3-psutil", "python3-pynvml")
+# Offered by the node's local apt repository, not installed. Libraries: what babeld needs.
+REPOSITORY_PACKAGES = ("babeld", "libb2-1", "libgomp1", "python3-psutil", "python3-pynvml")
 
 
 @dataclass(frozen=True)
