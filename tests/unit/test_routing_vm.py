@@ -14,7 +14,7 @@ import pytest
 from benchmarks.routing import cli, columns, trial
 from benchmarks.routing.netlink import Change
 from benchmarks.routing.scene import A, B, C, D, Scene
-from benchmarks.routing.vm import links, mesh, run, scene, steps
+from benchmarks.routing.vm import links, mesh, probes, run, scene, steps
 from benchmarks.routing.vm.links import Shape
 from benchmarks.routing.vm.probes import GuestProber, Log
 from benchmarks.routing.vm.scene import GuestLinks
@@ -160,7 +160,10 @@ def test_probes_are_told_by_the_clock_here() -> None:
 
     def ask(do: str, **words: Any) -> dict[str, Any]:
         if do == "start":
-            assert words["words"][:3] == ["fping", "-D", "-p"] and words["words"][-2:] == ["10.1", "10.2"]
+            assert words["words"][:4] == ["fping", "-D", "-l", "-p"] and words["words"][-2:] == [
+                "10.1",
+                "10.2",
+            ]
             return {"child": 0}
         assert (do, words["offset"]) in (("read", 0), ("read", len(LOG)))
         return {"text": texts.pop() if texts else "", "offset": len(LOG)}
@@ -178,6 +181,18 @@ def test_probes_are_told_by_the_clock_here() -> None:
     assert prober.latest == pytest.approx(0.12)
     prober.latest = 0.0
     assert prober.latest == 0.0
+
+
+def test_probes_that_nobody_answers_end_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_BEGIN", 0.1)
+    text = "fping: can't malloc\n"
+
+    def ask(do: str, **words: Any) -> dict[str, Any]:
+        return {"child": 0} if do == "start" else {"text": text[words["offset"] :], "offset": len(text)}
+
+    fake = SimpleNamespace(ask=ask, here=lambda there: there, name="vm-1")
+    with pytest.raises(LabError, match=r"vm-1: nobody answers fping -D .*can't malloc"):
+        GuestProber(cast(Any, fake), "10.1", "10.2")
 
 
 def test_a_daemon_is_a_unit_and_drained_by_the_layers_own_table() -> None:

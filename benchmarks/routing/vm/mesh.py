@@ -51,7 +51,8 @@ class TrialMesh(MeshLab):
     def raw(self, playbook: str, *arguments: str) -> Run:
         # More guests at work at once than there are processors only wait for each other.
         forks = str(os.cpu_count() or 1)
-        run = super().raw(playbook, "-i", str(self.roles), "--forks", forks, *arguments)
+        # After the lab's own inventory: hosts belong to the one that names them first.
+        run = super().raw(playbook, *arguments, "-i", str(self.roles), "--forks", forks)
         if run.code:
             raise LabError(f"{playbook} returned {run.code}:\n{run.output[-4000:]}")
         return run

@@ -11,9 +11,11 @@ from bisect import bisect_left
 
 from benchmarks.routing.probes import INTERVAL, PATIENCE, Probe
 from benchmarks.routing.vm.agents import Agent
+from lab.errors import LabError
 
 _FILE = "/run/routing-trial.probes"
-_MOST = 10_000_000
+_BEGIN = 30.0
+"""s until the first answer is noted: between guests the mesh's planned routes lead at least."""
 _LINE = re.compile(r"^\[([0-9.]+)\] \S+ : \[(\d+)\], (?:\d+ bytes, ([0-9.e+]+) ms|timed out)", re.MULTILINE)
 _WRITTEN = 0.3
 """s until fping has noted what is decided."""
@@ -36,6 +38,11 @@ class Log:
             if found[3]:
                 took = float(found[3]) / 1000
                 self._answered[number] = (float(found[1]) - took, took)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was answered yet."""
+        return bool(self._answered)
 
     @property
     def interval(self) -> float:
@@ -87,9 +94,17 @@ class GuestProber:
         self._agent = agent
         self._log, self._offset = Log(), 0
         self._calm_since = 0.0
-        times = ["-p", f"{INTERVAL * 1000:.0f}", "-t", f"{PATIENCE * 1000:.0f}", "-c", str(_MOST)]
-        words = ["fping", "-D", *times, "-S", address, target]
+        times = ["-p", f"{INTERVAL * 1000:.0f}", "-t", f"{PATIENCE * 1000:.0f}"]
+        # For ever: with a number it takes memory for so many at once, which a small guest does not have.
+        words = ["fping", "-D", "-l", *times, "-S", address, target]
         self._child = agent.ask("start", words=words, file=_FILE)["child"]
+        deadline = time.monotonic() + _BEGIN
+        while not self._log.begun:
+            if time.monotonic() > deadline:
+                said = agent.ask("read", file=_FILE, offset=0)["text"]
+                raise LabError(f"{agent.name}: nobody answers {' '.join(words)}: {said[-800:]}")
+            time.sleep(0.2)
+            self._fetch()
 
     def _fetch(self) -> None:
         """What is new in its file."""
