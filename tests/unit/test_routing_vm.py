@@ -195,6 +195,12 @@ def test_probes_that_nobody_answers_end_the_trial(monkeypatch: pytest.MonkeyPatc
         GuestProber(cast(Any, fake), "10.1", "10.2")
 
 
+def test_the_first_failure_of_a_playbook_is_said() -> None:
+    output = "x" * 9000 + "[ERROR]: because\nfatal: [vm-1]" + "y" * 9000
+    assert mesh.failures_in(output).startswith("[ERROR]: because\nfatal: [vm-1]")
+    assert mesh.failures_in("x" * 9000 + "end") == ("x" * 9000 + "end")[-4000:]
+
+
 def test_a_daemon_is_a_unit_and_drained_by_the_layers_own_table() -> None:
     fake = FakeAgent(C)
     daemon = scene.GuestDaemon(cast(Any, fake))

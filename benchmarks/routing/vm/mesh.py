@@ -32,6 +32,12 @@ def inventory() -> dict[str, Any]:
     return {"all": {"hosts": hosts, "vars": {"mesh_name": MESH, "routing_daemon": "babeld"}}}
 
 
+def failures_in(output: str) -> str:
+    """From the first failure of a playbook on: what comes at its end is a summary, which may be long."""
+    first = min((at for at in (output.find("[ERROR]"), output.find("fatal: ")) if at >= 0), default=-4000)
+    return output[first:][:4000]
+
+
 class TrialMesh(MeshLab):
     """The registry goes with the lab, so that a second trial finds it."""
 
@@ -54,7 +60,7 @@ class TrialMesh(MeshLab):
         # After the lab's own inventory: hosts belong to the one that names them first.
         run = super().raw(playbook, *arguments, "-i", str(self.roles), "--forks", forks)
         if run.code:
-            raise LabError(f"{playbook} returned {run.code}:\n{run.output[-4000:]}")
+            raise LabError(f"{playbook} returned {run.code}:\n{failures_in(run.output)}")
         return run
 
     def join(self, say: Callable[[str], None]) -> None:
