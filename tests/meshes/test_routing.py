@@ -19,7 +19,11 @@ from typing import Any
 import pytest
 from lab_runs import BIN, CHECKOUT
 
+from lab import sets
+from lab.paths import LabPaths
+
 from .conftest import MEMBERS, MeshLab
+from .packages import install
 from .traffic import Probes
 
 RELAYS = ("ams-1", "fra-1")
@@ -39,8 +43,13 @@ ls /var/lib/swarm_node/routing.json 2>/dev/null
 
 
 @pytest.fixture(scope="module")
-def routed(mesh: MeshLab) -> MeshLab:
-    """The mesh with babeld on all members."""
+def routed(mesh: MeshLab, tmp_path_factory: pytest.TempPathFactory) -> MeshLab:
+    """The mesh with babeld on all members. The nodes have no way to a mirror."""
+    base = tmp_path_factory.mktemp("babeld")
+    for name in MEMBERS:
+        work = base / sets.node_of(LabPaths(mesh.faults.name), name).suite
+        work.mkdir(exist_ok=True)
+        install(mesh.faults.name, name, ["babeld"], work)
     run = mesh.node("routing", routing_daemon="babeld")
     assert run.code == 0, run.output
     until(lambda: all(via(mesh, *pair) for pair in (("home-1", "home-2"), ("home-2", "home-1"))), 40)

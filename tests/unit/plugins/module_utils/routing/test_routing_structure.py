@@ -17,7 +17,7 @@ FILES = sorted(HOME.glob("*.py"))
 LONGEST = 300
 PURE = ["distribution", "filter", "packets", "paths", "plan", "render", "settings", "state", "units"]
 TOUCHING = {"os", "subprocess", "socket", "fcntl", "time"}
-OF_OTHERS = {"mesh.share", "mesh.stored"}
+OF_OTHERS = {"mesh.paths", "mesh.share", "mesh.stored"}
 
 
 def imported(path: Path) -> set[tuple[int, str]]:
