@@ -24,7 +24,6 @@ TAIL = irtt.HANDSHAKE_SECONDS + irtt.WAIT_SECONDS + 2.0
 STEPPED = 0.1
 """s: fping goes by the wall clock. Below that one is slewed (500 ppm at most), and a probe waits longer."""
 
-
 BYTES = 100
 """What irtt writes of one probe, compressed: 72 on a loopback, up to 90 on a path."""
 
